@@ -35,6 +35,8 @@ export interface ClientListener {
   /** A binary message. `pcm` is a view, valid during the call only. */
   clientOnAudio(pcm: Uint8Array): void
   clientOnText(message: string): void
+  /** A message above the size limit of the protocol; its content was not kept. */
+  clientOnOversize(messageBytes: number): void
   /** The client has read what was buffered. */
   clientOnDrain(): void
   /** Called exactly once; afterwards the port is dead. */
