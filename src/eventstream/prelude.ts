@@ -66,13 +66,15 @@ export function readHeadersLength(message: Buffer): number {
   return headersBytes
 }
 
-// One array for all: a view of each message would cost more than the CRC itself (bench/micro/framing.ts).
-const lengths = Buffer.allocUnsafeSlow(PRELUDE_CRC_OFFSET)
+// One array for all: a view of each message would cost more than the CRC of its eight bytes, and DataView writes in a
+// tenth of the time of Buffer (bench/micro/framing.ts).
+const lengths = new DataView(new ArrayBuffer(PRELUDE_CRC_OFFSET))
+const lengthsBytes = new Uint8Array(lengths.buffer)
 
 function preludeCrc(totalBytes: number, headersBytes: number): number {
-  lengths.writeUInt32BE(totalBytes, TOTAL_LENGTH_OFFSET)
-  lengths.writeUInt32BE(headersBytes, HEADERS_LENGTH_OFFSET)
-  return crc32(lengths)
+  lengths.setUint32(TOTAL_LENGTH_OFFSET, totalBytes)
+  lengths.setUint32(HEADERS_LENGTH_OFFSET, headersBytes)
+  return crc32(lengthsBytes)
 }
 
 function truncated(neededBytes: number, thereBytes: number): EventStreamError {
