@@ -54,7 +54,13 @@ const OWN_PARAMETERS = ['format', 'words', 'partials', 'configure'] as const
  * `identify-language=true` must not meet a default `language-code`.
  */
 const GROUPS: readonly (readonly string[])[] = [
-  ['language-code', 'identify-language', 'identify-multiple-languages', 'language-options', 'preferred-language'],
+  [
+    'language-code',
+    'identify-language',
+    'identify-multiple-languages',
+    'language-options',
+    'preferred-language',
+  ],
   ['content-identification-type', 'content-redaction-type', 'pii-entity-types'],
   ['enable-channel-identification', 'number-of-channels'],
   ['enable-partial-results-stabilization', 'partial-results-stability'],
@@ -77,7 +83,11 @@ export function readStreamQuery(queryString: string, defaults: StreamDefaults): 
     if (given.has(name)) problems.push({ parameter: name, value, rule: 'must be given once' })
     given.set(name, value)
     if (given.size > MAX_PARAMETERS) {
-      problems.push({ parameter: name, value: null, rule: `must be among at most ${MAX_PARAMETERS} parameters` })
+      problems.push({
+        parameter: name,
+        value: null,
+        rule: `must be among at most ${MAX_PARAMETERS} parameters`,
+      })
       break
     }
   }

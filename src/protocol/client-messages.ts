@@ -1,0 +1,95 @@
+/**
+ * What clients may say in text: JSON with a `type`, and the end-of-audio aliases of other services. Reads untrusted
+ * input: never throws, never keeps more than the message.
+ */
+import { z } from 'zod'
+
+export type ClientMessage =
+  /** No more audio: deliver every final result, then close with 1000. */
+  | { readonly type: 'CloseStream' }
+  /** Nobody is speaking: keep the session. */
+  | { readonly type: 'KeepAlive' }
+  /** Parameters by wire name, as text; see `stream-request.ts`. */
+  | { readonly type: 'Configure'; readonly given: ReadonlyMap<string, string> }
+
+export type ClientMessageResult =
+  | { readonly ok: true; readonly message: ClientMessage }
+  /**
+   * `rule` is a sentence for the client; it repeats names, never values. `unsupported_data`: audio in text, as other
+   * services take it.
+   */
+  | { readonly ok: false; readonly code: 'bad_control_message' | 'unsupported_data'; readonly rule: string }
+
+/** Longest text message, bytes; a Configure message with every parameter stays under 8 KiB. */
+export const MAX_TEXT_BYTES = 16 * 1024
+
+const CLOSE_STREAM: ClientMessageResult = { ok: true, message: { type: 'CloseStream' } }
+const KEEP_ALIVE: ClientMessageResult = { ok: true, message: { type: 'KeepAlive' } }
+
+/** `END_OF_STREAM` is sent bare by some clients; everything else is a JSON object. */
+const BARE_END_OF_STREAM = 'END_OF_STREAM'
+
+const scalar = z.union([z.string(), z.number(), z.boolean()])
+const endOfFile = z.strictObject({ eof: z.union([z.literal(1), z.literal(true)]) })
+/** How other services wrap audio in JSON. */
+const audioInText = z.union([
+  z.looseObject({ event: z.literal('media') }),
+  z.looseObject({ type: z.literal('input_audio_buffer.append') }),
+  z.looseObject({ audio: z.string() }),
+])
+const typed = z.looseObject({ type: z.string().max(64) })
+const configure = z.object({ type: z.string() }).catchall(scalar)
+
+/** Reads one text message. `type` is matched without regard to case, as other services do. */
+export function readClientMessage(text: string): ClientMessageResult {
+  if (text.trim() === BARE_END_OF_STREAM) return CLOSE_STREAM
+  const json = parseJson(text)
+  if (endOfFile.safeParse(json).success) return CLOSE_STREAM
+  if (audioInText.safeParse(json).success) {
+    return { ok: false, code: 'unsupported_data', rule: 'Audio must be sent in binary messages, as raw PCM.' }
+  }
+  const message = typed.safeParse(json)
+  if (!message.success)
+    return refuse('A text message must be a JSON object with a "type" of at most 64 characters.')
+  switch (message.data.type.toLowerCase()) {
+    case 'closestream':
+    case 'terminate':
+    case 'end_of_stream':
+      return CLOSE_STREAM
+    case 'keepalive':
+      return KEEP_ALIVE
+    case 'configure':
+      return readConfigure(json)
+    case 'finalize':
+      return refuse('"Finalize" is not supported: Amazon Transcribe cannot end a segment on request.')
+    default:
+      return refuse('"type" must be one of CloseStream, KeepAlive, Configure.')
+  }
+}
+
+function readConfigure(json: unknown): ClientMessageResult {
+  const message = configure.safeParse(json)
+  if (!message.success) {
+    const names = message.error.issues.map(issue => issue.path.join('.').slice(0, 64))
+    return refuse(
+      `Every value of Configure must be a string, a number or a boolean; not so: ${names.join(', ')}.`,
+    )
+  }
+  const given = new Map<string, string>()
+  for (const [name, value] of Object.entries(message.data))
+    if (name !== 'type') given.set(name, String(value))
+  return { ok: true, message: { type: 'Configure', given } }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    // Not JSON: `undefined` fits no schema, so the caller answers with the rule.
+    return undefined
+  }
+}
+
+function refuse(rule: string): ClientMessageResult {
+  return { ok: false, code: 'bad_control_message', rule }
+}

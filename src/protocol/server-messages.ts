@@ -1,0 +1,87 @@
+/**
+ * What the relay says: one builder a message, each returning the JSON text that goes on the wire. The shapes are the
+ * contract of docs/protocol.md; fields are only ever added.
+ */
+import { ERRORS, type RelayError } from '../errors.ts'
+
+/** Something is probably wrong, the session goes on. A closed list: it is documented and tested. */
+export const WARNINGS = {
+  parameter: 'A parameter was accepted, but may not do what it says.',
+  wav_header_removed: 'The audio began with a WAV header. It was removed; send raw PCM.',
+  silence_only: 'Every sample so far is zero. Is the microphone muted?',
+  odd_bytes: 'The audio ended inside a sample. The last bytes were left out.',
+  audio_too_fast: 'Audio arrives faster than real time. The session ends if this goes on.',
+  audio_after_end: 'Audio after the end of the stream was left out.',
+  session_expiring: 'The session is about to reach its maximum duration.',
+} as const
+
+export type WarningCode = keyof typeof WARNINGS
+
+export interface BeginMessage {
+  readonly sessionId: string
+  /** Effective parameters of Amazon Transcribe, wire names. */
+  readonly parameters: Readonly<Record<string, string>>
+  readonly format: string
+  readonly region: string
+  /** When the session reaches its maximum duration, ms since 1970. */
+  readonly expiresAtMs: number
+  readonly maxMessageBytes: number
+  readonly audioTimeoutMs: number
+}
+
+export function beginMessage(begin: BeginMessage): string {
+  return JSON.stringify({
+    type: 'Begin',
+    session_id: begin.sessionId,
+    region: begin.region,
+    format: begin.format,
+    parameters: begin.parameters,
+    expires_at: new Date(begin.expiresAtMs).toISOString(),
+    limits: { max_message_bytes: begin.maxMessageBytes, audio_timeout_ms: begin.audioTimeoutMs },
+  })
+}
+
+export function warningMessage(code: WarningCode, message: string = WARNINGS[code]): string {
+  return JSON.stringify({ type: 'Warning', code, message })
+}
+
+export function drainingMessage(reconnectInMs: number): string {
+  return JSON.stringify({ type: 'Draining', reconnect_in_ms: Math.round(reconnectInMs) })
+}
+
+/** Sent before every abnormal close, and as the body of an HTTP refusal. */
+export function errorMessage(error: RelayError, requestId: string): string {
+  return JSON.stringify({
+    type: 'Error',
+    code: error.code,
+    message: error.message,
+    retryable: ERRORS[error.code].retryable,
+    ...(error.retryAfterMs === null ? {} : { retry_after_ms: error.retryAfterMs }),
+    request_id: requestId,
+  })
+}
+
+export interface EndMessage {
+  readonly sessionId: string
+  readonly audioSeconds: number
+  /** What Amazon bills for: audio and silence sent, 1-second steps, at least 15 s a stream. */
+  readonly billedSeconds: number
+  readonly finals: number
+  readonly rollovers: number
+}
+
+export function endMessage(end: EndMessage): string {
+  return JSON.stringify({
+    type: 'End',
+    session_id: end.sessionId,
+    audio_seconds: roundMs(end.audioSeconds),
+    billed_seconds: end.billedSeconds,
+    finals: end.finals,
+    rollovers: end.rollovers,
+  })
+}
+
+/** Times on the wire have whole milliseconds: `0.1 + 0.2` is nobody's business. */
+export function roundMs(seconds: number): number {
+  return Math.round(seconds * 1000) / 1000
+}

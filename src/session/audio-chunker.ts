@@ -1,0 +1,119 @@
+/**
+ * Re-cuts the client's messages into AudioEvents of equal length, on sample boundaries.
+ *
+ * The service wants 50–200 ms a chunk, all of one size, never a broken sample and never more than a second; clients
+ * send what their audio stack gives them. A message that is already in range is framed as it is, without waiting.
+ * Anything else is copied once, straight into the frame under construction. What is left over waits for more audio,
+ * at most one chunk long (`flushAfter`).
+ *
+ * Bytes in: views, valid during the call. Bytes out: whole event-stream messages that belong to the receiver.
+ */
+import {
+  AUDIO_PAYLOAD_OFFSET,
+  allocateAudioEvent,
+  encodeAudioEvent,
+  sealAudioEvent,
+} from '../eventstream/audio-event.ts'
+
+export interface ChunkSizes {
+  /** Length of one sample over all channels; 1 for compressed audio, which has no boundaries. */
+  readonly frameBytes: number
+  readonly chunkBytes: number
+  readonly minBytes: number
+  readonly maxBytes: number
+}
+
+/** Receives each frame and the number of audio bytes in it. */
+export type EmitFrame = (frame: Buffer, audioBytes: number) => void
+
+/** Compressed audio is passed on in the client's own pieces, up to this size. */
+const COMPRESSED_MAX_BYTES = 16 * 1024
+
+/** Sizes for audio of `bytesPerSecond`; every size is a whole number of samples. */
+export function chunkSizes(
+  audio: { readonly isPcm: boolean; readonly bytesPerSecond: number; readonly frameBytes: number },
+  limits: { readonly chunkMs: number; readonly minChunkMs: number; readonly maxChunkMs: number },
+): ChunkSizes {
+  if (!audio.isPcm) {
+    return { frameBytes: 1, chunkBytes: COMPRESSED_MAX_BYTES, minBytes: 1, maxBytes: COMPRESSED_MAX_BYTES }
+  }
+  const bytesOf = (ms: number) => wholeFrames((audio.bytesPerSecond * ms) / 1000, audio.frameBytes)
+  return {
+    frameBytes: audio.frameBytes,
+    chunkBytes: bytesOf(limits.chunkMs),
+    minBytes: bytesOf(limits.minChunkMs),
+    maxBytes: bytesOf(limits.maxChunkMs),
+  }
+}
+
+export class AudioChunker {
+  readonly #sizes: ChunkSizes
+  readonly #emit: EmitFrame
+  #pending: Buffer | null = null
+  #pendingBytes = 0
+  #pendingSinceMs = 0
+
+  constructor(sizes: ChunkSizes, emit: EmitFrame) {
+    this.#sizes = sizes
+    this.#emit = emit
+  }
+
+  /** Audio bytes that wait for more. */
+  get pendingBytes(): number {
+    return this.#pendingBytes
+  }
+
+  push(audio: Uint8Array, nowMs: number): void {
+    const { frameBytes, minBytes, maxBytes } = this.#sizes
+    const isWhole = audio.length % frameBytes === 0
+    if (this.#pendingBytes === 0 && isWhole && audio.length >= minBytes && audio.length <= maxBytes) {
+      this.#emit(encodeAudioEvent(audio), audio.length)
+      return
+    }
+    this.#append(audio, nowMs)
+  }
+
+  /** Sends what waits since `waitMs` or longer. Bytes of a broken sample go on waiting. */
+  flushAfter(waitMs: number, nowMs: number): void {
+    if (this.#pendingBytes >= this.#sizes.frameBytes && nowMs - this.#pendingSinceMs >= waitMs)
+      this.flush(nowMs)
+  }
+
+  /** Sends everything but the bytes of a broken sample. Returns how many of those there are. */
+  flush(nowMs: number): number {
+    const frame = this.#pending
+    const whole = wholeFrames(this.#pendingBytes, this.#sizes.frameBytes)
+    if (frame === null || whole === 0) return this.#pendingBytes
+    // Copied out before sealing: the CRC is written over the bytes behind the payload.
+    const broken = Buffer.from(
+      frame.subarray(AUDIO_PAYLOAD_OFFSET + whole, AUDIO_PAYLOAD_OFFSET + this.#pendingBytes),
+    )
+    this.#emitPending(frame, whole)
+    if (broken.length > 0) this.#append(broken, nowMs)
+    return broken.length
+  }
+
+  #append(audio: Uint8Array, nowMs: number): void {
+    const { chunkBytes } = this.#sizes
+    let offset = 0
+    while (offset < audio.length) {
+      const frame = (this.#pending ??= allocateAudioEvent(chunkBytes))
+      if (this.#pendingBytes === 0) this.#pendingSinceMs = nowMs
+      const part = Math.min(chunkBytes - this.#pendingBytes, audio.length - offset)
+      frame.set(audio.subarray(offset, offset + part), AUDIO_PAYLOAD_OFFSET + this.#pendingBytes)
+      this.#pendingBytes += part
+      offset += part
+      if (this.#pendingBytes === chunkBytes) this.#emitPending(frame, chunkBytes)
+    }
+  }
+
+  #emitPending(frame: Buffer, audioBytes: number): void {
+    this.#pending = null
+    this.#pendingBytes = 0
+    this.#emit(sealAudioEvent(frame, audioBytes), audioBytes)
+  }
+}
+
+function wholeFrames(bytes: number, frameBytes: number): number {
+  return Math.floor(bytes / frameBytes) * frameBytes
+}

@@ -1,0 +1,63 @@
+/**
+ * The way of every message to the client. `Begin` is always first: what is said before waits for it. A client that
+ * reads too slowly is reported once the soft limit is passed, while a Close frame still fits under the hard one.
+ */
+import { warningMessage, type WarningCode } from '../protocol/server-messages.ts'
+import type { ClientPort, SessionMetrics } from './ports.ts'
+
+export interface OutboxPorts {
+  readonly client: ClientPort
+  readonly metrics: SessionMetrics
+  readonly softBufferBytes: number
+  /** The client is too slow, or a message was lost: the session must end. */
+  onSlow(): void
+}
+
+export class Outbox {
+  readonly #ports: OutboxPorts
+  readonly #warned = new Set<WarningCode>()
+  /** Bounded: each kind of warning once, one more for each parameter, and one notice of a drain. */
+  #held: string[] | null = []
+
+  constructor(ports: OutboxPorts) {
+    this.#ports = ports
+  }
+
+  begin(message: string): void {
+    const held = this.#held ?? []
+    this.#held = null
+    this.#deliver(message)
+    for (const waiting of held) this.#deliver(waiting)
+  }
+
+  send(message: string): void {
+    if (this.#held === null) this.#deliver(message)
+    else this.#held.push(message)
+  }
+
+  /** Each kind of warning once a session. */
+  warn(code: WarningCode): void {
+    if (this.#warned.has(code)) return
+    this.#warned.add(code)
+    this.warnOf(code)
+  }
+
+  warnOf(code: WarningCode, message?: string): void {
+    this.#ports.metrics.warnings += 1
+    this.send(warningMessage(code, message))
+  }
+
+  /** The last message before the Close frame; goes out even if `Begin` never did. */
+  sendLast(message: string): void {
+    this.#ports.metrics.clientSentBytes += Buffer.byteLength(message)
+    this.#ports.client.sendText(message)
+  }
+
+  #deliver(message: string): void {
+    const { client, metrics, softBufferBytes } = this.#ports
+    metrics.clientSentBytes += Buffer.byteLength(message)
+    const result = client.sendText(message)
+    if (result === 'sent') return
+    if (result === 'dropped' || client.bufferedBytes() > softBufferBytes) this.#ports.onSlow()
+  }
+}
