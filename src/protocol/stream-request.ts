@@ -132,7 +132,8 @@ function withDefaults(
 ): Record<string, string> {
   const blocked = new Set<string>()
   for (const group of GROUPS) {
-    if (group.some(name => given.has(name))) for (const name of group) blocked.add(name)
+    if (group.some(name => given.has(name) && given.get(name) !== 'false'))
+      for (const name of group) blocked.add(name)
   }
   if (blocked.has('language-code')) for (const name of LANGUAGE_BOUND) blocked.add(name)
   const merged: Record<string, string> = {}
