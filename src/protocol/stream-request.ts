@@ -80,11 +80,13 @@ export function readStreamQuery(queryString: string, defaults: StreamDefaults): 
   const problems: ParameterProblem[] = []
   const given = new Map<string, string>()
   for (const [name, value] of new URLSearchParams(queryString)) {
-    if (given.has(name)) problems.push({ parameter: name, value, rule: 'must be given once' })
+    if (given.has(name)) {
+      problems.push({ parameter: shorten(name), value: shorten(value), rule: 'must be given once' })
+    }
     given.set(name, value)
     if (given.size > MAX_PARAMETERS) {
       problems.push({
-        parameter: name,
+        parameter: shorten(name),
         value: null,
         rule: `must be among at most ${MAX_PARAMETERS} parameters`,
       })
