@@ -1,0 +1,30 @@
+/**
+ * How many sessions the limit of open files allows. When descriptors run out the native library spins on accept and
+ * nothing is logged, so the cap is computed and checked before the port is opened.
+ */
+import { readFileSync } from 'node:fs'
+
+/** A session has two sockets: client and upstream. */
+const FILES_PER_SESSION = 2
+/** Everything else a process opens: listen sockets, logs, credential files, connections that are being refused. */
+const RESERVED_FILES = 256
+
+const LIMITS_FILE = '/proc/self/limits'
+
+/** Soft limit of open files of this process; `null` where the system does not say (not Linux) or has none. */
+export function readOpenFileLimit(limitsFile: string = LIMITS_FILE): number | null {
+  let limits: string
+  try {
+    limits = readFileSync(limitsFile, 'utf8')
+  } catch {
+    // No such file outside Linux: there is nothing to compare with.
+    return null
+  }
+  const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1]
+  return soft === undefined ? null : Number(soft)
+}
+
+/** Most sessions that a limit of open files carries. */
+export function sessionCapacity(openFileLimit: number): number {
+  return Math.max(0, Math.floor((openFileLimit - RESERVED_FILES) / FILES_PER_SESSION))
+}
