@@ -1,0 +1,131 @@
+/**
+ * What one row of the option table may say, and the value type that follows from it.
+ *
+ * The table is the single source: defaults, bounds, environment names, flags, the type `RelayOptions`,
+ * `docs/configuration.md` and the tests are all derived from it. Kinds:
+ *
+ * | kind         | value in code                      | as text (environment, flag)         |
+ * | ------------ | ---------------------------------- | ----------------------------------- |
+ * | `integer`    | number                             | decimal digits                      |
+ * | `number`     | number                             | decimal, a fraction allowed         |
+ * | `boolean`    | boolean                            | `true` or `false`                   |
+ * | `enum`       | one of `values`                    | the word itself                     |
+ * | `string`     | string                             | as it is                            |
+ * | `list`       | array of strings                   | items separated by commas           |
+ * | `url`        | string                             | as it is                            |
+ * | `port`       | number, 0 = any free port          | decimal digits                      |
+ * | `parameters` | object of strings                  | `name=value&name=value`, URL-encoded |
+ */
+
+/** Chapters of the reference page, in its order. */
+export const THEMES = {
+  server: 'Listening',
+  clients: 'Clients',
+  sessions: 'Sessions',
+  audio: 'Audio',
+  upstream: 'Amazon Transcribe',
+  credentials: 'Credentials and signing',
+  stream: 'Defaults of a stream',
+  operations: 'Shutting down, logs',
+} as const
+
+export type Theme = keyof typeof THEMES
+
+interface DefinitionBase {
+  readonly theme: Theme
+  /** What it does and what happens past it. Markdown, one paragraph. */
+  readonly doc: string
+  /** What the number counts, in words; absent where there is nothing to count. */
+  readonly unit?: string
+  /** The value may not be printed: not in a problem, not by the `config` command. */
+  readonly secret?: true
+}
+
+export interface NumberDefinition extends DefinitionBase {
+  readonly kind: 'integer' | 'number'
+  readonly default: number
+  readonly min: number
+  readonly max: number
+  readonly multipleOf?: number
+  /** 0 is allowed below `min` and turns the thing off. */
+  readonly zeroIsOff?: true
+}
+
+export interface PortDefinition extends DefinitionBase {
+  readonly kind: 'port'
+  readonly default: number
+}
+
+export interface BooleanDefinition extends DefinitionBase {
+  readonly kind: 'boolean'
+  readonly default: boolean
+}
+
+export interface EnumDefinition extends DefinitionBase {
+  readonly kind: 'enum'
+  readonly default: string
+  readonly values: readonly string[]
+}
+
+/** How the text of a string, or of each item of a list, must look. */
+interface TextShape {
+  readonly pattern: RegExp
+  /** The pattern in words: "a region code such as us-east-1". */
+  readonly shape: string
+}
+
+export interface StringDefinition extends DefinitionBase, TextShape {
+  readonly kind: 'string'
+  /** `null`: not set. */
+  readonly default: string | null
+}
+
+export interface ListDefinition extends DefinitionBase, TextShape {
+  readonly kind: 'list'
+  readonly default: readonly string[]
+  readonly maxItems: number
+}
+
+export interface UrlDefinition extends DefinitionBase {
+  readonly kind: 'url'
+  /** `null`: not set. */
+  readonly default: string | null
+  readonly schemes: readonly string[]
+}
+
+export interface ParametersDefinition extends DefinitionBase {
+  readonly kind: 'parameters'
+  readonly default: Readonly<Record<string, string>>
+  readonly maxItems: number
+  /** Names that may not be in it, with the reason. */
+  readonly refused: Readonly<Record<string, string>>
+}
+
+export type OptionDefinition =
+  | NumberDefinition
+  | PortDefinition
+  | BooleanDefinition
+  | EnumDefinition
+  | StringDefinition
+  | ListDefinition
+  | UrlDefinition
+  | ParametersDefinition
+
+/** The type of an option's value, from its row. */
+export type OptionValue<Definition extends OptionDefinition> = Definition extends EnumDefinition
+  ? Definition['values'][number]
+  : Definition extends BooleanDefinition
+    ? boolean
+    : Definition extends NumberDefinition | PortDefinition
+      ? number
+      : Definition extends ListDefinition
+        ? readonly string[]
+        : Definition extends ParametersDefinition
+          ? Readonly<Record<string, string>>
+          : Definition['default'] extends string
+            ? string
+            : string | null
+
+/** Any value an option can have. */
+export type AnyOptionValue =
+  string | number | boolean | readonly string[] | Readonly<Record<string, string>> | null

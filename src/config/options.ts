@@ -1,0 +1,61 @@
+/**
+ * The table of options: every limit, time-out, buffer and default of the relay, once.
+ *
+ * Environment name and flag follow from the key: `chunkMs` is `RELAY_CHUNK_MS` and `--chunk-ms`. Precedence, checks
+ * and problems: `resolve.ts`. Rules between options: `rules.ts`.
+ */
+import type { OptionDefinition, OptionValue } from './definition.ts'
+import { SERVER_OPTIONS } from './options-server.ts'
+import { SESSION_OPTIONS } from './options-session.ts'
+import { STREAM_OPTIONS } from './options-stream.ts'
+import { UPSTREAM_OPTIONS } from './options-upstream.ts'
+
+export const OPTIONS = Object.freeze({
+  ...SERVER_OPTIONS,
+  ...SESSION_OPTIONS,
+  ...UPSTREAM_OPTIONS,
+  ...STREAM_OPTIONS,
+})
+
+export type OptionKey = keyof typeof OPTIONS
+
+/** The options of a relay, checked, complete and frozen. */
+export type RelayOptions = { readonly [Key in OptionKey]: OptionValue<(typeof OPTIONS)[Key]> }
+
+export const OPTION_KEYS: readonly OptionKey[] = Object.freeze(Object.keys(OPTIONS) as OptionKey[])
+
+/** Prefix of every environment variable that the relay reads. One with it and an unknown name is refused. */
+export const ENV_PREFIX = 'RELAY_'
+
+/** Where the configuration file is; not options of the relay, but read by the command line beside them. */
+export const CONFIG_FILE_ENV = 'RELAY_CONFIG_FILE'
+export const CONFIG_FILE_FLAG = 'config'
+
+/** `definitionOf('chunkMs')`, with the row's type widened so that generic code can switch on `kind`. */
+export function definitionOf(key: OptionKey): OptionDefinition {
+  return OPTIONS[key]
+}
+
+/** `chunkMs` → `RELAY_CHUNK_MS` */
+export function envName(key: OptionKey): string {
+  return ENV_PREFIX + splitWords(key).join('_').toUpperCase()
+}
+
+/** `chunkMs` → `chunk-ms`, without the dashes in front. */
+export function flagName(key: OptionKey): string {
+  return splitWords(key).join('-').toLowerCase()
+}
+
+export const KEY_BY_ENV: ReadonlyMap<string, OptionKey> = new Map(OPTION_KEYS.map(key => [envName(key), key]))
+
+export const KEY_BY_FLAG: ReadonlyMap<string, OptionKey> = new Map(
+  OPTION_KEYS.map(key => [flagName(key), key]),
+)
+
+export function isOptionKey(name: string): name is OptionKey {
+  return Object.hasOwn(OPTIONS, name)
+}
+
+function splitWords(key: string): string[] {
+  return key.split(/(?=[A-Z])/)
+}

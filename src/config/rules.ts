@@ -1,0 +1,99 @@
+/**
+ * Rules between options: what a row alone cannot say.
+ */
+import type { OptionKey, RelayOptions } from './options.ts'
+
+export interface OptionRule {
+  readonly name: string
+  /** The options concerned; the first is the one a problem is reported at. */
+  readonly fields: readonly [OptionKey, ...OptionKey[]]
+  /** What must hold, as the end of the sentence that starts with the first option. */
+  readonly rule: string
+  readonly holds: (options: RelayOptions) => boolean
+}
+
+/** Amazon Transcribe ends a stream after this long without audio. */
+const UPSTREAM_SILENCE_LIMIT_MS = 15_000
+/** One message of a client's largest results: the socket's buffer may overshoot its limit by one message. */
+const LARGEST_RESULT_BYTES = 65_536
+const WILDCARD_HOSTS: readonly string[] = ['0.0.0.0', '::']
+
+export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
+  {
+    name: 'two-ports',
+    fields: ['opsPort', 'port', 'opsHost', 'host'],
+    rule: 'must differ from port, unless opsHost and host are different addresses',
+    holds: ({ port, opsPort, host, opsHost }) =>
+      port === 0 || port !== opsPort || (host !== opsHost && ![host, opsHost].some(isWildcard)),
+  },
+  {
+    name: 'chunk-in-range',
+    fields: ['chunkMs', 'minChunkMs', 'maxChunkMs'],
+    rule: 'must be at least minChunkMs and at most maxChunkMs',
+    holds: ({ chunkMs, minChunkMs, maxChunkMs }) => minChunkMs <= chunkMs && chunkMs <= maxChunkMs,
+  },
+  {
+    name: 'partials-before-soft',
+    fields: ['clientPartialsBufferBytes', 'clientSoftBufferBytes'],
+    rule: 'must be at most clientSoftBufferBytes',
+    holds: options => options.clientPartialsBufferBytes <= options.clientSoftBufferBytes,
+  },
+  {
+    name: 'hard-buffer-doubles-soft',
+    fields: ['clientHardBufferBytes', 'clientSoftBufferBytes'],
+    rule: 'must be at least twice clientSoftBufferBytes',
+    holds: options => options.clientHardBufferBytes >= 2 * options.clientSoftBufferBytes,
+  },
+  {
+    name: 'hard-buffer-takes-a-message',
+    fields: ['clientHardBufferBytes', 'clientSoftBufferBytes'],
+    rule: `must be at least clientSoftBufferBytes + ${LARGEST_RESULT_BYTES}, so that an Error and a Close still fit`,
+    holds: options => options.clientHardBufferBytes >= options.clientSoftBufferBytes + LARGEST_RESULT_BYTES,
+  },
+  {
+    name: 'pending-takes-a-message',
+    fields: ['pendingAudioBytes', 'maxMessageBytes'],
+    rule: 'must be at least maxMessageBytes',
+    holds: options => options.pendingAudioBytes >= options.maxMessageBytes,
+  },
+  {
+    name: 'end-before-upstream',
+    fields: ['audioTimeoutMs', 'silence'],
+    rule: `must be below ${UPSTREAM_SILENCE_LIMIT_MS} with silence = end, because Amazon Transcribe gives up then`,
+    holds: options => options.silence !== 'end' || options.audioTimeoutMs < UPSTREAM_SILENCE_LIMIT_MS,
+  },
+  {
+    name: 'warn-within-session',
+    fields: ['sessionWarningMs', 'maxSessionMs'],
+    rule: 'must be below maxSessionMs',
+    holds: options => options.sessionWarningMs < options.maxSessionMs,
+  },
+  {
+    name: 'deadline-takes-a-connect',
+    fields: ['dialDeadlineMs', 'connectTimeoutMs'],
+    rule: 'must be at least connectTimeoutMs',
+    holds: options => options.dialDeadlineMs >= options.connectTimeoutMs,
+  },
+  {
+    name: 'deadline-takes-credentials',
+    fields: ['dialDeadlineMs', 'credentialsTimeoutMs'],
+    rule: 'must be at least credentialsTimeoutMs',
+    holds: options => options.dialDeadlineMs >= options.credentialsTimeoutMs,
+  },
+  {
+    name: 'signature-outlives-connect',
+    fields: ['presignExpiresSeconds', 'connectTimeoutMs'],
+    rule: 'must be at least connectTimeoutMs, or a slow connection ends in a refused signature',
+    holds: options => options.presignExpiresSeconds * 1000 >= options.connectTimeoutMs,
+  },
+  {
+    name: 'endpoint-or-variant',
+    fields: ['endpoint', 'fips', 'dualStack'],
+    rule: 'must not be given with fips or dualStack, which choose between the public endpoints',
+    holds: options => options.endpoint === null || !(options.fips || options.dualStack),
+  },
+] satisfies OptionRule[])
+
+function isWildcard(host: string): boolean {
+  return WILDCARD_HOSTS.includes(host)
+}

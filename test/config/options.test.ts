@@ -1,0 +1,192 @@
+import t from 'tap'
+import type { OptionDefinition } from '../../src/config/definition.ts'
+import { THEMES } from '../../src/config/definition.ts'
+import type { OptionKey, RelayOptions } from '../../src/config/options.ts'
+import { OPTION_KEYS, definitionOf, envName, flagName } from '../../src/config/options.ts'
+import { ConfigError } from '../../src/config/problems.ts'
+import { resolveOptions } from '../../src/config/resolve.ts'
+import { OPTION_RULES } from '../../src/config/rules.ts'
+import { describeBounds } from '../../src/config/values.ts'
+import type { SessionLimits } from '../../src/session/limits.ts'
+
+/** The problems of a configuration that must be refused. */
+function problemsOf(attempt: () => unknown): ConfigError['problems'] {
+  try {
+    attempt()
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+  return []
+}
+
+/** Values of the wrong type, and just outside the bounds, as JSON would give them. */
+function badValues(definition: OptionDefinition): unknown[] {
+  switch (definition.kind) {
+    case 'integer':
+    case 'number': {
+      const { min, max, multipleOf, kind } = definition
+      const bad: unknown[] = [min - 1, max + 1, String(min), Number.NaN, Infinity, null, true, [min], {}]
+      if (kind === 'integer') bad.push(min + 0.5)
+      if (multipleOf !== undefined) bad.push(min + 1)
+      return bad
+    }
+    case 'port':
+      return [-1, 65_536, 80.5, '80', null]
+    case 'boolean':
+      return ['true', 1, 0, null, []]
+    case 'enum':
+      return ['', 'nonsense', 1, null, definition.values[0]?.toUpperCase()]
+    case 'string':
+      return ['', 1, true, {}, '\n', 'x'.repeat(300)]
+    case 'url':
+      return [
+        'here',
+        'ftp://host',
+        'wss://user:secret@host',
+        'wss://host/?token=secret',
+        'wss://host?',
+        'wss://host/#',
+        'wss://host/path',
+        `wss://${'h'.repeat(2100)}`,
+        7,
+      ]
+    case 'list':
+      return [
+        'en-US',
+        [1],
+        ['nonsense'],
+        Array.from({ length: definition.maxItems + 1 }, () => 'en-US'),
+        null,
+      ]
+    default:
+      return [
+        'a=b',
+        ['a'],
+        null,
+        { 'show-speaker-label': null },
+        { 'vocabulary-name': 'x'.repeat(1025) },
+        Object.fromEntries(
+          Array.from({ length: definition.maxItems + 1 }, (_, index) => [`name-${index}`, 'x']),
+        ),
+      ]
+  }
+}
+
+/** The ends of the range, or every choice. */
+function goodValues(definition: OptionDefinition): unknown[] {
+  switch (definition.kind) {
+    case 'integer':
+    case 'number':
+      return [definition.min, definition.max, ...(definition.zeroIsOff === true ? [0] : [])]
+    case 'port':
+      return [0, 65_535]
+    case 'boolean':
+      return [true, false]
+    case 'enum':
+      return [...definition.values]
+    default:
+      return [definition.default]
+  }
+}
+
+const only = (key: OptionKey, value: unknown) => ({ overrides: { [key]: value } as Partial<RelayOptions> })
+
+for (const key of OPTION_KEYS) {
+  const definition = definitionOf(key)
+  t.test(`${key}: keeps its bounds, and says the rule where it is broken`, async t => {
+    t.ok(definition.theme in THEMES)
+    t.match(definition.doc, /[.:`]$/, 'the doc is a sentence')
+    t.same(resolveOptions().options[key], definition.default, 'the default holds')
+    for (const value of goodValues(definition)) {
+      const own = problemsOf(() => resolveOptions(only(key, value))).filter(
+        ({ rule }) => rule === describeBounds(definition),
+      )
+      t.same(own, [], `takes ${String(value)}`)
+    }
+    for (const value of badValues(definition)) {
+      const problems = problemsOf(() => resolveOptions(only(key, value)))
+      t.match(problems, [{ path: `option ${key}` }], `refuses ${JSON.stringify(value)?.slice(0, 40)}`)
+      if (definition.kind !== 'parameters') t.equal(problems[0]?.rule, describeBounds(definition))
+    }
+  })
+}
+
+t.test('a number has a unit, and its key ends with it', async t => {
+  const SUFFIXES: Readonly<Record<string, RegExp>> = {
+    milliseconds: /Ms$/,
+    'milliseconds of audio': /Ms$/,
+    seconds: /Seconds$/,
+    bytes: /Bytes$/,
+    'messages per second': /PerSecond$/,
+  }
+  for (const key of OPTION_KEYS) {
+    const definition = definitionOf(key)
+    if (definition.kind !== 'integer' && definition.kind !== 'number') continue
+    t.type(definition.unit, 'string', key)
+    const suffix = SUFFIXES[definition.unit ?? '']
+    if (suffix !== undefined) t.match(key, suffix)
+    else t.notMatch(key, /(Ms|Seconds|Bytes)$/)
+  }
+})
+
+t.test('names of the environment and the flags follow from the key, and are unique', async t => {
+  t.equal(envName('chunkMs'), 'RELAY_CHUNK_MS')
+  t.equal(flagName('chunkMs'), 'chunk-ms')
+  t.equal(envName('fips'), 'RELAY_FIPS')
+  t.equal(new Set(OPTION_KEYS.map(envName)).size, OPTION_KEYS.length)
+  t.equal(new Set(OPTION_KEYS.map(flagName)).size, OPTION_KEYS.length)
+  t.notOk(OPTION_KEYS.some(key => flagName(key) === 'config' || flagName(key).startsWith('no-')))
+})
+
+t.test('the options hold every limit that a session wants', async t => {
+  const limits: SessionLimits = resolveOptions().options
+  t.equal(limits.chunkMs, 100)
+})
+
+/** For each rule, a choice that breaks it and no other; the next test sees that none is missing. */
+const BREAKING: Readonly<Record<string, Partial<RelayOptions>>> = {
+  'two-ports': { port: 9090 },
+  'chunk-in-range': { chunkMs: 50, minChunkMs: 60 },
+  'partials-before-soft': { clientPartialsBufferBytes: 65_537 },
+  'hard-buffer-doubles-soft': { clientSoftBufferBytes: 262_144, clientHardBufferBytes: 400_000 },
+  'hard-buffer-takes-a-message': { clientSoftBufferBytes: 16_384, clientHardBufferBytes: 70_000 },
+  'pending-takes-a-message': { pendingAudioBytes: 65_536, maxMessageBytes: 65_537 },
+  'end-before-upstream': { audioTimeoutMs: 15_000 },
+  'warn-within-session': { maxSessionMs: 60_000 },
+  'deadline-takes-a-connect': { connectTimeoutMs: 15_001 },
+  'deadline-takes-credentials': { credentialsTimeoutMs: 15_001 },
+  'signature-outlives-connect': { presignExpiresSeconds: 4 },
+  'endpoint-or-variant': { endpoint: 'wss://vpce.example', fips: true },
+}
+
+t.test('every rule between options is broken by something, and says which options are concerned', async t => {
+  t.same(Object.keys(BREAKING).sort(), OPTION_RULES.map(({ name }) => name).sort())
+  for (const { name, fields, rule } of OPTION_RULES) {
+    const overrides = BREAKING[name] ?? {}
+    const problems = problemsOf(() => resolveOptions({ overrides }))
+    t.equal(problems.length, 1, name)
+    t.ok(problems[0]?.rule.endsWith(rule), `${name}: ${problems[0]?.rule}`)
+    const given = fields.find(key => key in overrides)
+    t.equal(problems[0]?.path, `option ${given}`)
+    t.ok(problems[0]?.value?.includes(`${fields[0]} = `), problems[0]?.value ?? 'no value')
+  }
+})
+
+t.test('the rules leave room for what is sound', async t => {
+  const sound: Partial<RelayOptions>[] = [
+    { port: 0, opsPort: 0 },
+    { port: 9090, opsPort: 9090, host: '10.0.0.1', opsHost: '127.0.0.1' },
+    { silence: 'fill', audioTimeoutMs: 3_600_000 },
+    { endpoint: 'ws://127.0.0.1:4000' },
+    { endpoint: 'https://vpce-1.example:8443/', region: 'us-gov-west-1' },
+    { fips: true, dualStack: true },
+    { maxSessionMs: 2000, sessionWarningMs: 0 },
+  ]
+  for (const overrides of sound) t.match(resolveOptions({ overrides }).options, overrides)
+  t.same(
+    problemsOf(() => resolveOptions({ overrides: { port: 9090, host: '10.0.0.1' } })).map(({ path }) => path),
+    ['option port'],
+    'a wildcard address meets every other one',
+  )
+})
