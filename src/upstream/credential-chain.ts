@@ -1,0 +1,36 @@
+/**
+ * The credential chain of the AWS SDK for Node.js: environment, shared files (with SSO, assumed roles and processes),
+ * web identity token (IRSA), container endpoint (ECS, EKS Pod Identity), instance metadata.
+ */
+import type { AwsCredentials } from './aws-credentials.ts'
+
+/** Anything that yields credentials; the providers of the AWS SDK fit. `forceRefresh`: not from a cache. */
+export type CredentialProvider = (options?: { readonly forceRefresh?: boolean }) => Promise<AwsCredentials>
+
+export interface CredentialChainOptions {
+  /** Profile of the shared files; `AWS_PROFILE` or `default` unless given. */
+  readonly profile?: string | undefined
+  /** Region of AWS STS for assumed roles. */
+  readonly region?: string | undefined
+}
+
+/**
+ * The SDK is loaded by the first call: it takes a while, and a relay with other credentials does without it. Shared
+ * files are read anew at each refresh, so that keys replaced on disk are noticed.
+ */
+export function createCredentialChain({ profile, region }: CredentialChainOptions): CredentialProvider {
+  let chain: Promise<CredentialProvider> | undefined
+  async function loadChain(): Promise<CredentialProvider> {
+    const { fromNodeProviderChain } = await import('@aws-sdk/credential-providers')
+    return fromNodeProviderChain({
+      ignoreCache: true,
+      ...(profile === undefined ? {} : { profile }),
+      ...(region === undefined ? {} : { clientConfig: { region } }),
+    })
+  }
+  return async options => {
+    chain ??= loadChain()
+    const provider = await chain
+    return provider(options)
+  }
+}

@@ -1,0 +1,291 @@
+/**
+ * Dials Amazon Transcribe: credentials, signature, connection, and again where that makes sense.
+ *
+ *     credentials → sign → connect ─ open ──────────────────────────→ UpstreamSocket
+ *          ↑          ↑       ├─ passing trouble: wait, try again (attempts and deadline are bounded)
+ *          │          └───────├─ refused, and the clock is wrong: correct it, once a dial
+ *          └──────────────────└─ refused otherwise: fetch other credentials, once a dial
+ *
+ * The signature is made anew for every attempt. The URL goes to the socket and nowhere else.
+ */
+import type { Timer } from '../clock.ts'
+import { RelayError } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { Dial, DialRequest, UpstreamDialer, UpstreamListener } from '../session/ports.ts'
+import type { Endpoint } from '../transcribe/endpoints.ts'
+import { expiryOf } from './aws-credentials.ts'
+import { ClockSkew } from './clock-skew.ts'
+import { Connector } from './connect.ts'
+import type { ConnectListener, ConnectorOptions, OpenedConnection } from './connect.ts'
+import type { ConnectFailure, ConnectReason } from './connect-failure.ts'
+import type { CredentialSource } from './credentials.ts'
+import { backoffDelay, codeOfFailure, errorOfFailure, isTransient } from './dial-policy.ts'
+import { MAX_EXPIRES_SECONDS, presignUrl } from './presign.ts'
+import { UpstreamSocket } from './upstream-socket.ts'
+
+export const DIAL_DEFAULTS = Object.freeze({
+  /** Connections tried because of passing troubles. The two corrections of a refusal come on top. */
+  dialAttempts: 3,
+  /** Longest wait before the first retry; doubles with each. */
+  dialBackoffMs: 200,
+  /** From the call of `dial` to the last failure. Audio waits meanwhile. */
+  dialDeadlineMs: 15_000,
+  /** One attempt: name, TCP, TLS, upgrade. */
+  connectTimeoutMs: 5000,
+  closeTimeoutMs: 2000,
+  /** 0: no pings. Amazon does not document what it does with them. */
+  pingIntervalMs: 0,
+  /**
+   * Life of a signature. The longest allowed: a clock that is late by more than this and less than the four minutes
+   * from which skew is recognised would be refused for ever.
+   */
+  expiresSeconds: MAX_EXPIRES_SECONDS,
+  /** Credentials with less left are refreshed before they are used. */
+  minCredentialsMs: 60_000,
+})
+
+export type DialLimits = { readonly [name in keyof typeof DIAL_DEFAULTS]: number }
+
+export interface DialerOptions extends Omit<ConnectorOptions, 'closeTimeoutMs'> {
+  /** Where to. A function is asked once a dial. */
+  readonly endpoint: Endpoint | ((request: DialRequest) => Endpoint)
+  readonly credentials: CredentialSource
+  readonly log: DialLog
+  readonly metrics: DialMetrics
+  readonly limits?: Partial<DialLimits>
+  /** `Origin` header. That of the endpoint unless given. */
+  readonly origin?: string | undefined
+  /** Shared by dialers of one machine: its clock is wrong for all of them. */
+  readonly clockSkew?: ClockSkew
+  /** 0 ≤ x < 1. */
+  readonly random?: () => number
+}
+
+/** Everything in it may be logged. */
+export interface FailedAttempt {
+  readonly sessionId: string
+  readonly region: string
+  /** 1 for the first. */
+  readonly attempt: number
+  readonly reason: ConnectReason
+  readonly code: ErrorCode
+  readonly httpStatus: number | null
+  /** Name of the service's error, `ECONNREFUSED` and the like, or `null`. */
+  readonly errorName: string | null
+  readonly requestId: string | null
+  readonly durationMs: number
+  readonly willRetry: boolean
+}
+
+export interface DialLog {
+  dialOnAttemptFailed(record: FailedAttempt): void
+  /** The clock of this machine is wrong by `offsetMs`; from now on signatures take it into account. */
+  dialOnClockCorrected(record: { readonly sessionId: string; readonly offsetMs: number }): void
+}
+
+export interface DialMetrics {
+  /** Once an attempt that came to an end by itself. `reason` is `none` for `ok`. */
+  countConnect(outcome: 'ok' | 'error', reason: ConnectReason | 'none', durationSeconds: number): void
+}
+
+export function createDialer(options: DialerOptions): UpstreamDialer {
+  const limits = Object.freeze({ ...DIAL_DEFAULTS, ...options.limits })
+  const shared: DialerParts = {
+    ...options,
+    clockSkew: options.clockSkew ?? new ClockSkew(),
+    connector: new Connector({ ...options, closeTimeoutMs: limits.closeTimeoutMs }),
+    limits,
+    random: options.random ?? Math.random,
+  }
+  return {
+    dial(request, listener) {
+      return new UpstreamDial(shared, request, listener)
+    },
+  }
+}
+
+interface DialerParts extends DialerOptions {
+  readonly clockSkew: ClockSkew
+  readonly connector: Connector
+  readonly limits: DialLimits
+  readonly random: () => number
+}
+
+class UpstreamDial implements Dial, ConnectListener {
+  readonly #parts: DialerParts
+  readonly #request: DialRequest
+  readonly #listener: UpstreamListener
+  readonly #deadlineAtMs: number
+  readonly #deadlineTimer: Timer
+  #endpoint: Endpoint | null = null
+  #attempts = 0
+  #retries = 0
+  #clockCorrected = false
+  #credentialsForced = false
+  /** Of the attempt under way. */
+  #usedOffsetMs = 0
+  #credentialsExpireAtMs: number | null = null
+  #connecting: { cancel(): void } | null = null
+  #backoffTimer: Timer | null = null
+  #lastError: RelayError | null = null
+  #socket: UpstreamSocket | null = null
+  #done = false
+
+  constructor(parts: DialerParts, request: DialRequest, listener: UpstreamListener) {
+    this.#parts = parts
+    this.#request = request
+    this.#listener = listener
+    const { clock, limits } = parts
+    this.#deadlineAtMs = clock.monotonicMs() + limits.dialDeadlineMs
+    this.#deadlineTimer = clock.setTimer(limits.dialDeadlineMs, () => this.#clockOnDeadline())
+    void this.#attempt(false)
+  }
+
+  cancel(): void {
+    this.#finish()
+    this.#socket?.abandon()
+  }
+
+  /** Never rejects. */
+  async #attempt(forceCredentials: boolean): Promise<void> {
+    try {
+      const target = await this.#prepare(forceCredentials)
+      if (this.#done) return
+      this.#attempts += 1
+      this.#connecting = this.#parts.connector.connect(target, this)
+    } catch (error) {
+      this.#fail(error instanceof RelayError ? error : new RelayError('internal', { cause: error }))
+    }
+  }
+
+  async #prepare(forceCredentials: boolean) {
+    const { clock, clockSkew, limits } = this.#parts
+    const credentials = await this.#parts.credentials.get({
+      minRemainingMs: limits.minCredentialsMs,
+      force: forceCredentials,
+    })
+    const endpoint = this.#resolveEndpoint()
+    const { host, path, secure, region } = endpoint
+    const offsetMs = clockSkew.offsetMs
+    const expiresAtMs = expiryOf(credentials)
+    this.#usedOffsetMs = offsetMs
+    // Amazon's time, told in the time of this machine, which is what a session compares it with.
+    this.#credentialsExpireAtMs = expiresAtMs === null ? null : expiresAtMs - offsetMs
+    const url = await presignUrl({
+      host,
+      path,
+      secure,
+      region,
+      parameters: this.#request.parameters,
+      credentials,
+      signingDateMs: clock.now() + offsetMs,
+      expiresSeconds: limits.expiresSeconds,
+    })
+    const origin = this.#parts.origin ?? `${secure ? 'https' : 'http'}://${host}`
+    return { url, host, secure, origin, timeoutMs: Math.min(limits.connectTimeoutMs, this.#remainingMs()) }
+  }
+
+  #resolveEndpoint(): Endpoint {
+    const { endpoint } = this.#parts
+    this.#endpoint ??= typeof endpoint === 'function' ? endpoint(this.#request) : endpoint
+    return this.#endpoint
+  }
+
+  connectOnOpen({ webSocket, stream, requestId, upstreamSessionId, connectMs }: OpenedConnection): void {
+    const { clock, limits, metrics } = this.#parts
+    this.#finish()
+    metrics.countConnect('ok', 'none', connectMs / 1000)
+    const socket = new UpstreamSocket(webSocket, stream, this.#listener, { clock, ...limits })
+    this.#socket = socket
+    socket.guard(() =>
+      this.#listener.upstreamOnOpen(socket, {
+        region: this.#resolveEndpoint().region,
+        upstreamSessionId: upstreamSessionId ?? this.#request.parameters['session-id'] ?? null,
+        requestId,
+        connectMs,
+        attempts: this.#attempts,
+        credentialsExpireAtMs: this.#credentialsExpireAtMs,
+      }),
+    )
+  }
+
+  connectOnFailure(failure: ConnectFailure): void {
+    this.#connecting = null
+    this.#lastError = errorOfFailure(failure)
+    this.#parts.metrics.countConnect('error', failure.reason, failure.durationMs / 1000)
+    const retry = this.#planRetry(failure)
+    this.#logFailure(failure, retry !== null)
+    if (this.#done) return
+    if (retry === null) this.#fail(this.#lastError)
+    else if (retry.delayMs === 0) void this.#attempt(retry.forceCredentials)
+    else this.#backoffTimer = this.#parts.clock.setTimer(retry.delayMs, () => void this.#attempt(false))
+  }
+
+  #planRetry(failure: ConnectFailure): { delayMs: number; forceCredentials: boolean } | null {
+    if (codeOfFailure(failure) === 'upstream_auth') return this.#planCorrection(failure)
+    const { limits, random } = this.#parts
+    if (!isTransient(failure) || this.#retries + 1 >= limits.dialAttempts) return null
+    this.#retries += 1
+    const delayMs = backoffDelay(this.#retries, limits.dialBackoffMs, random())
+    return delayMs >= this.#remainingMs() ? null : { delayMs, forceCredentials: false }
+  }
+
+  /** The clock first: new credentials would be refused just the same. */
+  #planCorrection({ refusal, durationMs }: ConnectFailure): { delayMs: 0; forceCredentials: boolean } | null {
+    if (this.#remainingMs() <= 0) return null
+    if (!this.#clockCorrected && refusal !== null && this.#correctClock(refusal, durationMs)) {
+      this.#clockCorrected = true
+      return { delayMs: 0, forceCredentials: false }
+    }
+    if (this.#credentialsForced) return null
+    this.#credentialsForced = true
+    return { delayMs: 0, forceCredentials: true }
+  }
+
+  #correctClock({ date, age }: { date: string | null; age: string | null }, roundTripMs: number): boolean {
+    const { clock, clockSkew, log } = this.#parts
+    const time = { date, age, receivedAtMs: clock.now(), roundTripMs }
+    if (!clockSkew.correct(time, this.#usedOffsetMs)) return false
+    log.dialOnClockCorrected({ sessionId: this.#request.sessionId, offsetMs: clockSkew.offsetMs })
+    return true
+  }
+
+  #logFailure(failure: ConnectFailure, willRetry: boolean): void {
+    const { reason, errorCode, refusal, durationMs } = failure
+    this.#parts.log.dialOnAttemptFailed({
+      sessionId: this.#request.sessionId,
+      region: this.#resolveEndpoint().region,
+      attempt: this.#attempts,
+      reason,
+      code: codeOfFailure(failure),
+      httpStatus: refusal?.status ?? null,
+      errorName: refusal?.exception.name ?? errorCode,
+      requestId: refusal?.requestId ?? null,
+      durationMs,
+      willRetry,
+    })
+  }
+
+  /** A connection under way has a time-out of its own that is due by now. */
+  #clockOnDeadline(): void {
+    if (this.#connecting === null) this.#fail(this.#lastError ?? new RelayError('upstream_timeout'))
+  }
+
+  #remainingMs(): number {
+    return this.#deadlineAtMs - this.#parts.clock.monotonicMs()
+  }
+
+  #fail(error: RelayError): void {
+    if (this.#done) return
+    this.#finish()
+    this.#listener.upstreamOnFailure(error)
+  }
+
+  #finish(): void {
+    this.#done = true
+    this.#deadlineTimer.cancel()
+    this.#backoffTimer?.cancel()
+    this.#connecting?.cancel()
+    this.#connecting = null
+  }
+}

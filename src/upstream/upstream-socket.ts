@@ -1,0 +1,211 @@
+/**
+ * The upstream port over an open WebSocket: event-stream messages out and in, one whole message a frame.
+ *
+ * The end is reported once, with the first cause seen, and never from inside a call of the session. TCP keep-alive finds
+ * a dead peer while nothing is in flight; the session watches `bufferedBytes()` for one that does not read. Pings find
+ * the rest, but Amazon does not document what it does with a ping: they are off unless asked for, and only a peer that
+ * has answered one is expected to answer the next.
+ */
+import type { Socket } from 'node:net'
+import type { RawData, WebSocket } from 'ws'
+import type { Clock, Timer } from '../clock.ts'
+import { RelayError } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { UpstreamEnd, UpstreamPort } from '../session/ports.ts'
+import { errorCodeOf } from './connect-failure.ts'
+
+export interface UpstreamSocketOptions {
+  readonly clock: Clock
+  /** Longest wait for the answer to our Close frame. */
+  readonly closeTimeoutMs: number
+  /** Time between pings; 0: none. */
+  readonly pingIntervalMs: number
+}
+
+/** The part of `UpstreamListener` that an open socket calls. */
+export interface UpstreamSocketListener {
+  upstreamOnMessage(message: Uint8Array): void
+  upstreamOnClose(end: UpstreamEnd): void
+}
+
+/** A live peer has answered by the second one. */
+const MISSED_PINGS = 2
+const NO_CLOSE_FRAME = 1006
+/** Law: RFC 6455 §5.5 leaves 123 bytes for a reason. */
+const MAX_REASON_CHARACTERS = 123
+
+/** Codes of socket errors that mean: given up waiting, rather than broken off. */
+const TIMEOUT_CODES: ReadonlySet<string> = new Set(['ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH'])
+
+const NOBODY: UpstreamSocketListener = {
+  upstreamOnMessage: () => undefined,
+  upstreamOnClose: () => undefined,
+}
+
+export class UpstreamSocket implements UpstreamPort {
+  readonly #webSocket: WebSocket
+  readonly #stream: Socket
+  #listener: UpstreamSocketListener
+  readonly #options: UpstreamSocketOptions
+  readonly #pingTicker: Timer | null
+  #closeTimer: Timer | null = null
+  #closeRequested = false
+  #ended = false
+  #corked = false
+  /** Of the TCP or TLS socket; the WebSocket keeps it to itself. */
+  #streamErrorCode: string | null = null
+  #answersPings = false
+  #unansweredPings = 0
+
+  constructor(
+    webSocket: WebSocket,
+    stream: Socket,
+    listener: UpstreamSocketListener,
+    options: UpstreamSocketOptions,
+  ) {
+    this.#webSocket = webSocket
+    this.#stream = stream
+    this.#listener = listener
+    this.#options = options
+    const { clock, pingIntervalMs } = options
+    this.#pingTicker = pingIntervalMs > 0 ? clock.setTicker(pingIntervalMs, () => this.#ping()) : null
+    webSocket.on('error', error => this.#upstreamOnError(error))
+    webSocket.on('message', (data, isBinary) => this.#upstreamOnMessage(data, isBinary))
+    webSocket.on('pong', () => this.#upstreamOnPong())
+    webSocket.on('close', (code, reason) => this.#upstreamOnClose(code, reason))
+    stream.on('error', error => {
+      this.#streamErrorCode = errorCodeOf(error)
+    })
+  }
+
+  send(message: Uint8Array): void {
+    if (this.#ended || this.#closeRequested) return
+    this.#cork()
+    this.#webSocket.send(message)
+  }
+
+  bufferedBytes(): number {
+    return this.#ended ? 0 : this.#webSocket.bufferedAmount
+  }
+
+  pause(): void {
+    if (!this.#ended) this.#webSocket.pause()
+  }
+
+  resume(): void {
+    if (!this.#ended) this.#webSocket.resume()
+  }
+
+  close(): void {
+    if (this.#ended || this.#closeRequested) return
+    this.#closeRequested = true
+    // A paused socket would never read the peer's Close frame.
+    this.#webSocket.resume()
+    this.#closeTimer = this.#options.clock.setTimer(this.#options.closeTimeoutMs, () => this.terminate())
+    this.#webSocket.close(1000)
+  }
+
+  terminate(): void {
+    if (this.#ended) return
+    this.#release()
+    // The session has more to do in this turn, and its own reason for ending comes first.
+    process.nextTick(() =>
+      this.#listener.upstreamOnClose({ closeCode: NO_CLOSE_FRAME, reason: '', error: null }),
+    )
+  }
+
+  /** Calls into the listener. A bug of one session must not take down the process, and the others with it. */
+  guard(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      this.#end({
+        closeCode: NO_CLOSE_FRAME,
+        reason: '',
+        error: new RelayError('internal', { detail: 'a listener of the upstream failed', cause: error }),
+      })
+    }
+  }
+
+  /** The listener is not called any more. What is sent in this turn still leaves, then the stream is closed. */
+  abandon(): void {
+    this.#listener = NOBODY
+    process.nextTick(() => this.close())
+  }
+
+  readonly #uncork = (): void => {
+    this.#corked = false
+    this.#stream.uncork()
+  }
+
+  /**
+   * Frames of one turn leave in one write: a replay sends hundreds in a row, and each would be a system call and a TLS
+   * record of its own (the burst row of bench/e2e).
+   */
+  #cork(): void {
+    if (this.#corked) return
+    this.#corked = true
+    this.#stream.cork()
+    process.nextTick(this.#uncork)
+  }
+
+  #upstreamOnMessage(data: RawData, isBinary: boolean): void {
+    if (this.#ended) return
+    this.#unansweredPings = 0
+    if (!isBinary) return this.#break('upstream_protocol', 'a text message')
+    // Binary data comes as one Buffer: `binaryType` is left at its default.
+    this.guard(() => this.#listener.upstreamOnMessage(data as Buffer))
+  }
+
+  #upstreamOnPong(): void {
+    this.#answersPings = true
+    this.#unansweredPings = 0
+  }
+
+  /** What `ws` finds wrong with the frames: reserved bits, sizes, masks, close codes, UTF-8. */
+  #upstreamOnError(error: Error): void {
+    this.#break('upstream_protocol', errorCodeOf(error) ?? error.name)
+  }
+
+  #upstreamOnClose(closeCode: number, reason: Buffer): void {
+    this.#end({
+      closeCode,
+      reason: reason.toString('utf8').slice(0, MAX_REASON_CHARACTERS),
+      error: closeCode === NO_CLOSE_FRAME ? this.#whyBroken() : null,
+    })
+  }
+
+  /** After our own Close frame, a peer that just hangs up has done what was asked. */
+  #whyBroken(): RelayError | null {
+    if (this.#closeRequested) return null
+    const code = this.#streamErrorCode
+    if (code === null) return new RelayError('upstream_closed', { detail: 'ended without a Close frame' })
+    return new RelayError(TIMEOUT_CODES.has(code) ? 'upstream_timeout' : 'upstream_closed', { detail: code })
+  }
+
+  #ping(): void {
+    if (this.#closeRequested) return
+    if (this.#answersPings && this.#unansweredPings >= MISSED_PINGS) {
+      return this.#break('upstream_timeout', 'no pong')
+    }
+    this.#unansweredPings += 1
+    this.#webSocket.ping()
+  }
+
+  #break(code: ErrorCode, detail: string): void {
+    this.#end({ closeCode: NO_CLOSE_FRAME, reason: '', error: new RelayError(code, { detail }) })
+  }
+
+  #end(end: UpstreamEnd): void {
+    if (this.#ended) return
+    this.#release()
+    this.#listener.upstreamOnClose(end)
+  }
+
+  #release(): void {
+    this.#ended = true
+    this.#pingTicker?.cancel()
+    this.#closeTimer?.cancel()
+    this.#webSocket.terminate()
+  }
+}
