@@ -23,16 +23,13 @@ const slots: (Slot | undefined)[] = Array.from({ length: SLOT_COUNT })
 export function decodeHeadersAt(message: Buffer, startOffset: number, endOffset: number): MessageHeaders {
   const lengthBytes = endOffset - startOffset
   const slot = slots[lengthBytes % SLOT_COUNT]
-  if (
-    slot !== undefined &&
-    slot.block.length === lengthBytes &&
-    slot.block.compare(message, startOffset, endOffset) === 0
-  ) {
+  if (slot !== undefined && slot.block.compare(message, startOffset, endOffset) === 0) {
     return slot.headers
   }
   const block = message.subarray(startOffset, endOffset)
   const headers = decodeHeaders(block)
   if (lengthBytes <= MAX_KEPT_BYTES && !hasView(headers)) {
+    // A copy: the receiver may use the memory of the message again.
     slots[lengthBytes % SLOT_COUNT] = { block: Buffer.from(block), headers }
   }
   return headers

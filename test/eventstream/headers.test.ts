@@ -164,6 +164,11 @@ t.test('never mixes up blocks of the same length, nor shares a view of another m
       value,
     )
   }
+  const reused = encodeMessage(stringUnderA('old'), Buffer.alloc(0))
+  t.equal(stringHeader(decodeMessage(reused).headers, 'a'), 'old')
+  reused.set(encodeMessage(stringUnderA('new'), Buffer.alloc(0)))
+  t.equal(stringHeader(decodeMessage(reused).headers, 'a'), 'new')
+
   const bytes = new Map<string, HeaderValue>([['a', { type: 'byteArray', value: Buffer.from('key') }]])
   const sent = [encodeMessage(bytes, Buffer.alloc(0)), encodeMessage(bytes, Buffer.alloc(0))]
   const received = sent.map(message => decodeMessage(message).headers)
