@@ -1,0 +1,205 @@
+/**
+ * The client port: one WebSocket route on uWebSockets.js, and an answer for everything else.
+ *
+ * Owns the native app and its listen socket. What a request becomes is in `upgrade.ts`, what a socket does in
+ * `client-socket.ts`; here the native handlers are wired to them, in one place.
+ */
+import type { HttpRequest, HttpResponse, us_listen_socket, WebSocketBehavior } from 'uWebSockets.js'
+import { RelayError } from '../errors.ts'
+import type { SessionHost } from '../session/host.ts'
+import type { Handshake } from './handshake.ts'
+import { checkHandshake, readHandshake, STREAM_PATH } from './handshake.ts'
+import type { ClientServerOptions, ClientServerSettings } from './options.ts'
+import { resolveClientServerOptions } from './options.ts'
+import { httpRefusal, writeRefusal } from './refusal.ts'
+import type { SocketData, UpgradeAnswer, UpgradeContext } from './upgrade.ts'
+import { SESSION_ID_HEADER, UpgradeAttempt } from './upgrade.ts'
+import type { Uws, UwsApp, UwsBuild } from './uws.ts'
+import { loadUws } from './uws.ts'
+
+/**
+ * How much above `maxMessageBytes` the native limit lies. Past it the native socket drops the connection without a Close
+ * frame, so the room between is where a client is told what it did.
+ */
+const NATIVE_MESSAGE_FACTOR = 4
+
+export interface ListenAddress {
+  readonly host: string
+  readonly port: number
+}
+
+export interface ClientServer {
+  /** Loads the native build and binds the port. Call it once. @throws UwsLoadError, ListenError */
+  listen(): Promise<ListenAddress>
+  /** Refuses new connections, and new sessions on old connections. Sessions go on. */
+  stopListening(): void
+  /** Ends everything at once: clients see 1006. The last step of a shutdown. */
+  close(): void
+  /** TCP connections now, sessions included. */
+  readonly connectionCount: number
+  /** The native build in use; `null` before `listen`. */
+  readonly build: UwsBuild | null
+}
+
+/** The port cannot be bound. The native library does not say why. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError'
+
+  constructor({ host, port }: ListenAddress) {
+    super(
+      `Cannot listen on ${host}:${port}: the port is taken or not permitted, or the host is not an address of this machine.`,
+    )
+  }
+}
+
+/** @throws RangeError naming the option, its value and the rule. */
+export function createClientServer(options: ClientServerOptions, host: SessionHost): ClientServer {
+  return new UwsClientServer(resolveClientServerOptions(options), host)
+}
+
+class UwsClientServer implements ClientServer {
+  readonly #settings: ClientServerSettings
+  readonly #host: SessionHost
+  #build: UwsBuild | null = null
+  #app: UwsApp | null = null
+  #listenSocket: us_listen_socket | null = null
+  #connectionCount = 0
+  #isStopping = false
+  #isUpgrading = false
+
+  constructor(settings: ClientServerSettings, host: SessionHost) {
+    this.#settings = settings
+    this.#host = host
+  }
+
+  get connectionCount(): number {
+    return this.#connectionCount
+  }
+
+  get build(): UwsBuild | null {
+    return this.#build
+  }
+
+  async listen(): Promise<ListenAddress> {
+    this.#build = await loadUws()
+    const { uws } = this.#build
+    const app = uws.App()
+    this.#app = app
+    app.filter((response, change) => this.#socketOnCount(response, Number(change)))
+    app.ws<SocketData>(STREAM_PATH, this.#behavior(uws))
+    app.any('/*', (response, request) => this.#clientOnRequest(response, request))
+    return this.#bind(uws, app)
+  }
+
+  stopListening(): void {
+    this.#isStopping = true
+    if (this.#listenSocket === null) return
+    this.#build?.uws.us_listen_socket_close(this.#listenSocket)
+    this.#listenSocket = null
+  }
+
+  close(): void {
+    this.stopListening()
+    this.#app?.close()
+    this.#app = null
+  }
+
+  #bind(uws: Uws, app: UwsApp): ListenAddress {
+    const { host, port } = this.#settings
+    // Without EXCLUSIVE_PORT two processes share a port, and each gets half of the clients.
+    app.listen(host, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, socket => {
+      if (socket !== false) this.#listenSocket = socket
+    })
+    if (this.#listenSocket === null) {
+      this.close()
+      throw new ListenError({ host, port })
+    }
+    return { host, port: uws.us_socket_local_port(this.#listenSocket) }
+  }
+
+  #behavior(uws: Uws): WebSocketBehavior<SocketData> {
+    const { maxMessageBytes, clientHardBufferBytes, idleTimeoutSeconds } = this.#settings
+    const upgradeContext: UpgradeContext = {
+      settings: this.#settings,
+      host: this.#host,
+      refusalOfServer: () => this.#refusalOfServer(),
+      upgrade: (response, data, answer) => this.#upgrade(response, data, answer),
+    }
+    return {
+      compression: uws.DISABLED,
+      maxPayloadLength: maxMessageBytes * NATIVE_MESSAGE_FACTOR,
+      maxBackpressure: clientHardBufferBytes,
+      // A close by the library looks like a client that went away; the session closes slow clients itself.
+      closeOnBackpressureLimit: false,
+      idleTimeout: idleTimeoutSeconds,
+      sendPingsAutomatically: true,
+      // The session knows its age, and can deliver its last results before the end.
+      maxLifetime: 0,
+      upgrade: (response, request, socketContext) =>
+        this.#guard(response, () =>
+          new UpgradeAttempt(upgradeContext, response, request, socketContext).start(),
+        ),
+      open: socket => socket.getUserData().handlers.socketOnOpen(socket),
+      message: (socket, message, isBinary) =>
+        socket.getUserData().handlers.socketOnMessage(message, isBinary),
+      drain: socket => socket.getUserData().handlers.socketOnDrain(),
+      close: (socket, closeCode, reason) => {
+        this.#connectionCount -= 1
+        socket.getUserData().handlers.socketOnClose(closeCode, reason)
+      },
+    }
+  }
+
+  #refusalOfServer(): RelayError | null {
+    return this.#isStopping ? new RelayError('draining') : null
+  }
+
+  #upgrade(response: HttpResponse, data: SocketData, answer: UpgradeAnswer): void {
+    response.cork(() => {
+      response.writeStatus('101 Switching Protocols')
+      response.writeHeader(SESSION_ID_HEADER, answer.sessionId)
+      this.#isUpgrading = true
+      response.upgrade(data, answer.key, answer.subprotocol, '', answer.socketContext)
+      this.#isUpgrading = false
+    })
+  }
+
+  /** Called with 1 for a new connection and -1 for a closed one, as long as it is not upgraded. */
+  #socketOnCount(response: HttpResponse, change: number): void {
+    // An upgraded connection stays, it only changes its kind. Builds differ in whether the filter hears of that.
+    if (this.#isUpgrading) return
+    this.#connectionCount += change
+    const { maxConnections, metrics } = this.#settings
+    if (change < 0 || maxConnections === null || this.#connectionCount <= maxConnections) return
+    metrics.countConnectionRefused()
+    response.close()
+  }
+
+  /** Whatever did not upgrade. Every way through here answers: the native library ends the process otherwise. */
+  #clientOnRequest(response: HttpResponse, request: HttpRequest): void {
+    this.#guard(response, () => {
+      const handshake = readHandshake(response, request)
+      const { error, status } = this.#refuseRequest(handshake)
+      this.#settings.metrics.countHandshake('rejected', error.code)
+      writeRefusal(response, httpRefusal(error, handshake.sessionId, status), handshake.method !== 'head')
+    })
+  }
+
+  /** A throw in a native handler ends the process, and so does a request without an answer. */
+  #guard(response: HttpResponse, handler: () => void): void {
+    try {
+      handler()
+    } catch (error) {
+      this.#settings.onFailure(error)
+      response.close()
+    }
+  }
+
+  #refuseRequest(handshake: Handshake): { error: RelayError; status?: number } {
+    const draining = this.#refusalOfServer()
+    if (draining !== null) return { error: draining }
+    if (handshake.path !== STREAM_PATH) return { error: new RelayError('not_found') }
+    const error = checkHandshake(handshake) ?? new RelayError('upgrade_required')
+    return handshake.method === 'get' ? { error } : { error: new RelayError('upgrade_required'), status: 405 }
+  }
+}

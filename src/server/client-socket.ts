@@ -1,0 +1,177 @@
+/**
+ * One open client: the `ClientPort` of a session over a native socket.
+ *
+ * The native socket has sharp edges, and they end here: it throws when it is used after its close, a throw in one of its
+ * handlers ends the process, it drops messages above its buffer limit without a word (its own Close frame too), and
+ * `end` and `close` call the close handler before they return. So the state changes first and the call comes after,
+ * every handler is guarded, and a Close frame waits until the client has read what was sent before.
+ *
+ *     open ── close() ──▶ closing ── buffer empty: Close frame ──▶ closed
+ *       │                    └────── closeTimeoutMs: no Close frame ─▲
+ *       └──────────────────── the client, the network ──────────────┘
+ */
+import type { WebSocket } from 'uWebSockets.js'
+import type { Clock, Timer } from '../clock.ts'
+import type { ClientEnd, ClientListener, ClientPort, SendResult } from '../session/ports.ts'
+import { isViolation, readClientEnd } from './client-end.ts'
+import { cutCloseReason, isSendableCloseCode } from './close-frame.ts'
+import type { ServerMetrics } from './metrics.ts'
+
+/** What is used of a native socket. */
+export type NativeSocket = Pick<WebSocket<unknown>, 'send' | 'getBufferedAmount' | 'end' | 'close'>
+
+/** What the native socket's handlers call; one object a socket, found through its user data. */
+export interface SocketHandlers {
+  socketOnOpen(socket: NativeSocket): void
+  /** `message` is valid during the call only. */
+  socketOnMessage(message: ArrayBuffer, isBinary: boolean): void
+  socketOnDrain(): void
+  socketOnClose(closeCode: number, reason: ArrayBuffer): void
+}
+
+export interface ClientSocketOptions {
+  /** Larger messages are reported by their size and not handed on. */
+  readonly maxMessageBytes: number
+  /** How long a client may take to read what was left for it before the connection is ended without a Close frame. */
+  readonly closeTimeoutMs: number
+  readonly clock: Clock
+  readonly metrics: ServerMetrics
+  /** A bug with nobody to tell: the listener failed too, or is not there. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/** Starts the session of a client; called when its socket is open. */
+export type OpenSession = (client: ClientPort) => ClientListener
+
+const INTERNAL_CLOSE_CODE = 1011
+
+export class ClientSocket implements ClientPort, SocketHandlers {
+  readonly #options: ClientSocketOptions
+  readonly #open: OpenSession
+  /** `null` before the socket is open and after it is closed. */
+  #socket: NativeSocket | null = null
+  #listener: ClientListener | null = null
+  #closing: { readonly code: number; readonly reason: string; readonly timer: Timer | null } | null = null
+  /** Kept only when the socket closes while `open` is still making the listener. */
+  #earlyEnd: ClientEnd | null = null
+  #isForced = false
+
+  constructor(options: ClientSocketOptions, open: OpenSession) {
+    this.#options = options
+    this.#open = open
+  }
+
+  // ClientPort
+
+  sendText(message: string): SendResult {
+    if (this.#socket === null || this.#closing !== null) return 'dropped'
+    switch (this.#socket.send(message, false, false)) {
+      case 1:
+        return 'sent'
+      case 0:
+        return 'buffered'
+      default:
+        return 'dropped'
+    }
+  }
+
+  bufferedBytes(): number {
+    return this.#socket?.getBufferedAmount() ?? 0
+  }
+
+  close(closeCode: number, reason: string): void {
+    const socket = this.#socket
+    if (socket === null || this.#closing !== null) return
+    const isSendable = isSendableCloseCode(closeCode)
+    const code = isSendable ? closeCode : INTERNAL_CLOSE_CODE
+    const mustWait = socket.getBufferedAmount() > 0
+    const { clock, closeTimeoutMs, onFailure } = this.#options
+    const timer = mustWait ? clock.setTimer(closeTimeoutMs, () => this.#force()) : null
+    this.#closing = { code, reason: cutCloseReason(reason), timer }
+    if (!isSendable) onFailure(new RangeError(`close code must be one a server may send, got ${closeCode}`))
+    if (!mustWait) this.#end()
+  }
+
+  // SocketHandlers
+
+  socketOnOpen(socket: NativeSocket): void {
+    this.#socket = socket
+    try {
+      this.#listener = this.#open(this)
+    } catch (error) {
+      this.#options.onFailure(error)
+      this.close(INTERNAL_CLOSE_CODE, 'internal')
+      return
+    }
+    if (this.#earlyEnd !== null) this.#reportEnd(this.#earlyEnd)
+  }
+
+  socketOnMessage(message: ArrayBuffer, isBinary: boolean): void {
+    // What arrives after a close was decided is read and thrown away, so that the Close frame is not overtaken by a reset.
+    if (this.#listener === null || this.#closing !== null) return
+    try {
+      if (message.byteLength > this.#options.maxMessageBytes) {
+        this.#listener.clientOnOversize(message.byteLength)
+      } else if (isBinary) {
+        this.#listener.clientOnAudio(new Uint8Array(message))
+      } else {
+        this.#listener.clientOnText(Buffer.from(message).toString())
+      }
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  socketOnDrain(): void {
+    if (this.#closing !== null) {
+      if (this.bufferedBytes() === 0) this.#end()
+      return
+    }
+    try {
+      this.#listener?.clientOnDrain()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  socketOnClose(closeCode: number, reason: ArrayBuffer): void {
+    this.#socket = null
+    this.#closing?.timer?.cancel()
+    const end: ClientEnd = this.#isForced
+      ? { code: 'ping_timeout', closeCode: 1006 }
+      : readClientEnd(closeCode, reason)
+    if (isViolation(end.code)) this.#options.metrics.countViolation(end.code)
+    if (this.#listener === null) this.#earlyEnd = end
+    else this.#reportEnd(end)
+  }
+
+  #reportEnd(end: ClientEnd): void {
+    try {
+      this.#listener?.clientOnClose(end)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  /** Sends the Close frame. The native socket calls `socketOnClose` before `end` returns. */
+  #end(): void {
+    if (this.#closing === null) return
+    this.#socket?.end(this.#closing.code, this.#closing.reason)
+  }
+
+  #force(): void {
+    this.#isForced = true
+    this.#options.metrics.countForcedClose()
+    this.#socket?.close()
+  }
+
+  #fail(error: unknown): void {
+    try {
+      this.#listener?.clientOnFailure(error)
+    } catch (second) {
+      this.#options.onFailure(error)
+      this.#options.onFailure(second)
+      this.close(INTERNAL_CLOSE_CODE, 'internal')
+    }
+  }
+}

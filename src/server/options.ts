@@ -1,0 +1,110 @@
+/**
+ * The options of the client port: meaning, unit, default and bounds, checked before anything native sees them, because the
+ * native library ends the process on a value it does not like.
+ */
+import type { Clock } from '../clock.ts'
+import { systemClock } from '../clock.ts'
+import type { StreamDefaults, StreamQuery } from '../protocol/stream-request.ts'
+import type { Handshake } from './handshake.ts'
+import type { ServerMetrics } from './metrics.ts'
+
+/**
+ * How a refused handshake is told. `http`: status and JSON body. `websocket`: the handshake is completed, then `Error` and
+ * a Close frame. `auto`: `websocket` for requests with `Origin`, as a browser shows neither status nor body to the page.
+ */
+export type HandshakeErrors = 'auto' | 'http' | 'websocket'
+
+/**
+ * Decides whether a client may come in. Throws a RelayError to refuse; anything else thrown is `internal`. An error whose
+ * catalogue entry has no close code is always told by HTTP, to a browser too.
+ */
+export type Authorize = (handshake: Handshake, query: StreamQuery) => Promise<void> | void
+
+export interface ClientServerOptions {
+  /** Address to bind. Default `0.0.0.0`. */
+  readonly host?: string
+  /** Default 8080; 0 takes any free port. */
+  readonly port?: number
+  /** Largest message of a client. Default 64 KiB; the native limit, which has no Close frame, is four times as high. */
+  readonly maxMessageBytes?: number
+  /** Where the native socket starts to drop what is sent to a slow client. Above the session's soft limit. Default 256 KiB. */
+  readonly clientHardBufferBytes?: number
+  /** Silence on a connection, pongs included, after which it is dead; pings go out before. Multiple of 4. Default 32. */
+  readonly idleTimeoutSeconds?: number
+  /** Time for `authorize`. Default 5000. */
+  readonly handshakeTimeoutMs?: number
+  /** Time for a slow client to read what was left for it before the Close frame. Default 10000. */
+  readonly closeTimeoutMs?: number
+  /** TCP connections, sessions included; more are closed at once. Default: no cap. */
+  readonly maxConnections?: number | null
+  /** Default `auto`. */
+  readonly handshakeErrors?: HandshakeErrors
+  /** Default: everybody may. */
+  readonly authorize?: Authorize | null
+  readonly streamDefaults: StreamDefaults
+  readonly clock?: Clock
+  readonly metrics: ServerMetrics
+  /** A bug outside of any session. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/** The options, complete and checked. */
+export type ClientServerSettings = Required<ClientServerOptions>
+
+interface Bounds {
+  readonly min: number
+  readonly max: number
+  readonly multipleOf: number
+}
+
+const BOUNDS = {
+  port: bounds(0, 65_535),
+  maxMessageBytes: bounds(1024, 1024 * 1024),
+  clientHardBufferBytes: bounds(64 * 1024, 16 * 1024 * 1024),
+  // The native library ends the process outside of 8–960, and counts in steps of 4.
+  idleTimeoutSeconds: { min: 8, max: 960, multipleOf: 4 },
+  handshakeTimeoutMs: bounds(100, 60_000),
+  closeTimeoutMs: bounds(100, 60_000),
+  maxConnections: bounds(1, 1_000_000),
+} satisfies Partial<Record<keyof ClientServerOptions, Bounds>>
+
+const HANDSHAKE_ERRORS: readonly HandshakeErrors[] = ['auto', 'http', 'websocket']
+
+/** @throws RangeError naming the option, its value and the rule. */
+export function resolveClientServerOptions(options: ClientServerOptions): ClientServerSettings {
+  const settings: ClientServerSettings = {
+    host: '0.0.0.0',
+    port: 8080,
+    maxMessageBytes: 64 * 1024,
+    clientHardBufferBytes: 256 * 1024,
+    idleTimeoutSeconds: 32,
+    handshakeTimeoutMs: 5000,
+    closeTimeoutMs: 10_000,
+    maxConnections: null,
+    handshakeErrors: 'auto',
+    authorize: null,
+    clock: systemClock,
+    ...options,
+  }
+  for (const [name, rule] of Object.entries(BOUNDS) as [keyof typeof BOUNDS, Bounds][]) {
+    const value = settings[name]
+    if (value !== null) checkNumber(name, value, rule)
+  }
+  if (settings.host === '') throw new RangeError('host must not be empty, got ""')
+  if (!HANDSHAKE_ERRORS.includes(settings.handshakeErrors)) {
+    throw new RangeError(
+      `handshakeErrors must be one of ${HANDSHAKE_ERRORS.join(', ')}, got "${settings.handshakeErrors}"`,
+    )
+  }
+  return Object.freeze(settings)
+}
+
+function bounds(min: number, max: number): Bounds {
+  return { min, max, multipleOf: 1 }
+}
+
+function checkNumber(name: string, value: number, { min, max, multipleOf }: Bounds): void {
+  if (Number.isInteger(value) && value >= min && value <= max && value % multipleOf === 0) return
+  const step = multipleOf === 1 ? 'a whole number' : `a multiple of ${multipleOf}`
+  throw new RangeError(`${name} must be ${step} from ${min} to ${max}, got ${value}`)
+}

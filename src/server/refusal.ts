@@ -1,0 +1,89 @@
+/**
+ * How a request is refused: as an HTTP answer, or, for a browser, as an `Error` message and a Close frame on a socket that
+ * was opened for nothing else.
+ */
+import type { HttpResponse } from 'uWebSockets.js'
+import type { RelayError } from '../errors.ts'
+import { errorMessage } from '../protocol/server-messages.ts'
+import type { NativeSocket, SocketHandlers } from './client-socket.ts'
+
+export interface HttpRefusal {
+  /** Status line: code and phrase. */
+  readonly status: string
+  readonly headers: readonly (readonly [name: string, value: string])[]
+  /** JSON, the `Error` message of the protocol. */
+  readonly body: string
+  /** Whether the connection ends with this answer. */
+  readonly mustClose: boolean
+}
+
+const PHRASES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  426: 'Upgrade Required',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+}
+
+/** `status` replaces that of the catalogue. */
+export function httpRefusal(error: RelayError, requestId: string, status = httpStatusOf(error)): HttpRefusal {
+  const headers: [string, string][] = [
+    ['Content-Type', 'application/json'],
+    ['Cache-Control', 'no-store'],
+  ]
+  if (error.retryAfterMs !== null) {
+    // Whole seconds (RFC 9110 §10.2.3), never less than what was asked for.
+    headers.push(['Retry-After', String(Math.ceil(error.retryAfterMs / 1000))])
+  }
+  if (status === 426) headers.push(['Upgrade', 'websocket'], ['Sec-WebSocket-Version', '13'])
+  if (status === 405) headers.push(['Allow', 'GET'])
+  return {
+    status: `${status} ${PHRASES[status] ?? 'Refused'}`,
+    headers,
+    body: errorMessage(error, requestId),
+    mustClose: error.code === 'draining',
+  }
+}
+
+/** The response must not have been answered or aborted. */
+export function writeRefusal(response: HttpResponse, refusal: HttpRefusal, hasBody = true): void {
+  response.cork(() => {
+    response.writeStatus(refusal.status)
+    for (const [name, value] of refusal.headers) response.writeHeader(name, value)
+    if (hasBody) response.end(refusal.body, refusal.mustClose)
+    else response.endWithoutBody(Buffer.byteLength(refusal.body), refusal.mustClose)
+  })
+}
+
+/** Whether the error has a Close frame at all. One without is told by HTTP, whoever asks. */
+export function canRefuseBySocket(error: RelayError): boolean {
+  return error.definition.closeCode !== null
+}
+
+/** The handlers of a socket that was opened to be told why not. Whatever the client says is not heard. */
+export class RefusedSocket implements SocketHandlers {
+  readonly #error: RelayError
+  readonly #requestId: string
+
+  constructor(error: RelayError, requestId: string) {
+    this.#error = error
+    this.#requestId = requestId
+  }
+
+  socketOnOpen(socket: NativeSocket): void {
+    // Both fit into the empty socket buffer, so the Close frame cannot be dropped.
+    socket.send(errorMessage(this.#error, this.#requestId), false, false)
+    socket.end(this.#error.definition.closeCode ?? 1011, this.#error.code)
+  }
+
+  socketOnMessage(): void {}
+  socketOnDrain(): void {}
+  socketOnClose(): void {}
+}
+
+/** An error that the catalogue does not foresee before the upgrade still has to be answered. */
+function httpStatusOf(error: RelayError): number {
+  const { httpStatus, class: errorClass } = error.definition
+  return httpStatus ?? (errorClass === 'client_error' ? 400 : 503)
+}

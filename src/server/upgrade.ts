@@ -1,0 +1,183 @@
+/**
+ * From a request for `/v1/stream` to an open socket, or to a refusal.
+ *
+ * The checks run in one order: handshake, admission, query, `authorize`, admission again (it may have waited). Without
+ * `authorize` all of it happens within the native handler. With it, the native request is gone by the time the answer is
+ * known, so everything was copied; the client may be gone too; and the native library would wait for ever, so the time is
+ * bounded here. Each attempt is settled exactly once.
+ */
+import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js'
+import type { Timer } from '../clock.ts'
+import { RelayError } from '../errors.ts'
+import type { StreamQuery } from '../protocol/stream-request.ts'
+import { describeProblems, readStreamQuery } from '../protocol/stream-request.ts'
+import type { SessionHost } from '../session/host.ts'
+import type { SocketHandlers } from './client-socket.ts'
+import { ClientSocket } from './client-socket.ts'
+import type { Handshake } from './handshake.ts'
+import { checkHandshake, isFromBrowser, readHandshake, selectSubprotocol } from './handshake.ts'
+import type { ClientServerSettings } from './options.ts'
+import { canRefuseBySocket, httpRefusal, RefusedSocket, writeRefusal } from './refusal.ts'
+
+/** Names the session in the answer to the handshake, for clients that can read it. */
+export const SESSION_ID_HEADER = 'X-Transcribe-Relay-Session-Id'
+
+/** What a native socket carries from the upgrade on. */
+export interface SocketData {
+  readonly handlers: SocketHandlers
+}
+
+export interface UpgradeContext {
+  readonly settings: ClientServerSettings
+  readonly host: SessionHost
+  /** `draining` once the server was told to stop listening: a kept-alive connection can still ask. */
+  refusalOfServer(): RelayError | null
+  /** Performs the native upgrade; the socket's `open` handler is called before it returns. */
+  upgrade(response: HttpResponse, data: SocketData, answer: UpgradeAnswer): void
+}
+
+export interface UpgradeAnswer {
+  readonly key: string
+  readonly subprotocol: string
+  readonly sessionId: string
+  readonly socketContext: us_socket_context_t
+}
+
+/** One request to upgrade. */
+export class UpgradeAttempt {
+  readonly #context: UpgradeContext
+  readonly #response: HttpResponse
+  readonly #socketContext: us_socket_context_t
+  readonly #handshake: Handshake
+  readonly #startedMs: number
+  #timer: Timer | null = null
+  #isSettled = false
+
+  constructor(
+    context: UpgradeContext,
+    response: HttpResponse,
+    request: HttpRequest,
+    socketContext: us_socket_context_t,
+  ) {
+    this.#context = context
+    this.#response = response
+    this.#socketContext = socketContext
+    this.#startedMs = context.settings.clock.monotonicMs()
+    this.#handshake = readHandshake(response, request)
+  }
+
+  /** Settles the attempt, or leaves it to `authorize`, the clock and the client. Never throws. */
+  start(): void {
+    try {
+      this.#check()
+    } catch (error) {
+      this.#refuse(this.#toRelayError(error))
+    }
+  }
+
+  #check(): void {
+    const malformed = checkHandshake(this.#handshake)
+    if (malformed !== null) return this.#refuseByHttp(malformed)
+    this.#admit()
+    const query = this.#readQuery()
+    const { authorize } = this.#context.settings
+    const pending = authorize?.(this.#handshake, query)
+    if (pending === undefined) return this.#accept(query)
+    this.#wait(pending, query)
+  }
+
+  #wait(pending: Promise<void>, query: StreamQuery): void {
+    const { clock, handshakeTimeoutMs } = this.#context.settings
+    this.#response.onAborted(() => this.#clientOnAbort())
+    this.#timer = clock.setTimer(handshakeTimeoutMs, () => this.#refuse(new RelayError('handshake_timeout')))
+    pending
+      .then(
+        () => this.#authorizeOnSuccess(query),
+        (error: unknown) => this.#refuse(this.#toRelayError(error)),
+      )
+      .catch((error: unknown) => this.#context.settings.onFailure(error))
+  }
+
+  #authorizeOnSuccess(query: StreamQuery): void {
+    if (this.#isSettled) return
+    try {
+      this.#admit()
+      this.#accept(query)
+    } catch (error) {
+      this.#refuse(this.#toRelayError(error))
+    }
+  }
+
+  #admit(): void {
+    const refusal = this.#context.refusalOfServer() ?? this.#context.host.admit()
+    if (refusal !== null) throw refusal
+  }
+
+  #readQuery(): StreamQuery {
+    const result = readStreamQuery(this.#handshake.query, this.#context.settings.streamDefaults)
+    if (result.ok) return result.query
+    throw new RelayError('invalid_request', { message: describeProblems(result.problems) })
+  }
+
+  #accept(query: StreamQuery): void {
+    const { settings, host } = this.#context
+    const { sessionId, remoteAddress } = this.#handshake
+    this.#settle()
+    const handlers = new ClientSocket(settings, client =>
+      host.open(client, { sessionId, query, remoteAddress }),
+    )
+    settings.metrics.countHandshake('accepted', 'normal')
+    this.#upgrade(handlers)
+  }
+
+  #refuse(error: RelayError): void {
+    if (this.#isSettled) return
+    const { handshakeErrors } = this.#context.settings
+    const isBySocket =
+      handshakeErrors === 'websocket' || (handshakeErrors === 'auto' && isFromBrowser(this.#handshake))
+    if (!isBySocket || !canRefuseBySocket(error)) return this.#refuseByHttp(error)
+    this.#settle()
+    this.#context.settings.metrics.countHandshake('rejected', error.code)
+    this.#upgrade(new RefusedSocket(error, this.#handshake.sessionId))
+  }
+
+  #refuseByHttp(error: RelayError): void {
+    this.#settle()
+    this.#context.settings.metrics.countHandshake('rejected', error.code)
+    writeRefusal(this.#response, httpRefusal(error, this.#handshake.sessionId))
+  }
+
+  #upgrade(handlers: SocketHandlers): void {
+    const { sessionId, headers } = this.#handshake
+    this.#context.upgrade(
+      this.#response,
+      { handlers },
+      {
+        key: headers.get('sec-websocket-key') ?? '',
+        subprotocol: selectSubprotocol(this.#handshake),
+        sessionId,
+        socketContext: this.#socketContext,
+      },
+    )
+  }
+
+  #clientOnAbort(): void {
+    if (this.#isSettled) return
+    this.#settle()
+    this.#context.settings.metrics.countHandshake('rejected', 'client_closed')
+  }
+
+  /** From here on the response belongs to whoever settled. */
+  #settle(): void {
+    this.#isSettled = true
+    this.#timer?.cancel()
+    const { clock, metrics } = this.#context.settings
+    metrics.observeHandshakeSeconds((clock.monotonicMs() - this.#startedMs) / 1000)
+  }
+
+  #toRelayError(error: unknown): RelayError {
+    if (error instanceof RelayError) return error
+    this.#context.settings.onFailure(error)
+    return new RelayError('internal', { cause: error })
+  }
+}
