@@ -1,0 +1,123 @@
+/**
+ * The log: JSON lines on the standard output, one object a line, through pino.
+ *
+ * Fields are snake_case. `log/redaction.ts` decides what a line may hold, `log/line-sink.ts` sees that a broken output
+ * costs lines and nothing else. Lines are counted by level, for the metric.
+ */
+import { pino } from 'pino'
+import type { Clock } from './clock.ts'
+import { systemClock } from './clock.ts'
+import { LineSink } from './log/line-sink.ts'
+import { redactFields, redactText } from './log/redaction.ts'
+import type { SessionLog } from './session/ports.ts'
+
+export const LOG_LEVELS = Object.freeze(['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const)
+
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/** Fields of a line. An `Error` may be a value anywhere. */
+export type LogFields = Readonly<Record<string, unknown>>
+
+export interface Logger {
+  fatal(message: string, fields?: LogFields): void
+  error(message: string, fields?: LogFields): void
+  warn(message: string, fields?: LogFields): void
+  info(message: string, fields?: LogFields): void
+  debug(message: string, fields?: LogFields): void
+  trace(message: string, fields?: LogFields): void
+  /** Whether lines of this level are written. Ask before building costly fields. */
+  isEnabled(level: LogLevel): boolean
+  /** Lines written so far, by level. The same object for ever: read it at scrape. */
+  readonly lines: Readonly<Record<LogLevel, number>>
+  /** Lines that were lost because the output does not take them. */
+  lostLines(): number
+  /** Before the process ends: resolves when the lines are out, at the latest after `timeoutMs`. Never rejects. */
+  flush(timeoutMs: number): Promise<void>
+}
+
+/** Where lines go; `LineSink` is one. */
+export interface LogSink {
+  write(line: string): void
+  flush(timeoutMs: number): Promise<void>
+  readonly lostLines: number
+}
+
+export interface LoggerOptions {
+  readonly level: LogLevel
+  /** Of the relay; in every line. */
+  readonly version: string
+  /** Default: the standard output. */
+  readonly sink?: LogSink
+  readonly clock?: Clock
+}
+
+const STANDARD_OUTPUT = 1
+
+export function createLogger(options: LoggerOptions): Logger {
+  const { level, version, clock = systemClock } = options
+  const sink = options.sink ?? new LineSink(STANDARD_OUTPUT, { clock })
+  const target = pino(
+    {
+      level,
+      base: { service: 'transcribe-relay', version },
+      timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
+      formatters: { level: label => ({ level: label }) },
+      messageKey: 'message',
+    },
+    { write: (line: string) => sink.write(line) },
+  )
+  const lines: Record<LogLevel, number> = { fatal: 0, error: 0, warn: 0, info: 0, debug: 0, trace: 0 }
+  const write = (lineLevel: LogLevel, message: string, fields: LogFields = {}): void => {
+    if (!target.isLevelEnabled(lineLevel)) return
+    lines[lineLevel] += 1
+    target[lineLevel](withoutOwnNames(redactFields(fields)), redactText(message))
+  }
+  return Object.freeze({
+    fatal: (message: string, fields?: LogFields) => write('fatal', message, fields),
+    error: (message: string, fields?: LogFields) => write('error', message, fields),
+    warn: (message: string, fields?: LogFields) => write('warn', message, fields),
+    info: (message: string, fields?: LogFields) => write('info', message, fields),
+    debug: (message: string, fields?: LogFields) => write('debug', message, fields),
+    trace: (message: string, fields?: LogFields) => write('trace', message, fields),
+    isEnabled: (lineLevel: LogLevel) => target.isLevelEnabled(lineLevel),
+    lines,
+    lostLines: () => sink.lostLines,
+    flush: (timeoutMs: number) => sink.flush(timeoutMs),
+  })
+}
+
+/** The log lines of sessions. With `logAddresses` false, they do not name the client. */
+export function createSessionLog(
+  logger: Logger,
+  { logAddresses }: { readonly logAddresses: boolean },
+): SessionLog {
+  return Object.freeze({
+    sessionOnStart(record: LogFields): void {
+      const { client_address: address, ...rest } = record
+      logger.info('session started', logAddresses && address !== undefined ? record : rest)
+    },
+    sessionOnEnd(record: LogFields): void {
+      logger.info('session ended', record)
+    },
+    sessionOnFailure(sessionId: string, error: unknown): void {
+      logger.error('session failed', { session_id: sessionId, error: asError(error) })
+    },
+  })
+}
+
+/** Fields that every line has: a second one of the same name would make the JSON ambiguous. */
+const OWN_NAMES = ['level', 'time', 'service', 'version', 'message'] as const
+
+function withoutOwnNames(fields: Record<string, unknown>): Record<string, unknown> {
+  for (const name of OWN_NAMES) {
+    if (!Object.hasOwn(fields, name)) continue
+    fields[`field_${name}`] = fields[name]
+    delete fields[name]
+  }
+  return fields
+}
+
+/** What is thrown is not always an error; its text may be anything, so only its kind is told. */
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(`something that is no Error was thrown: ${typeof error}`)
+}
