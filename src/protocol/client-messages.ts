@@ -3,6 +3,7 @@
  * input: never throws, never keeps more than the message.
  */
 import { z } from 'zod'
+import { showText } from '../transcribe/parameter-problems.ts'
 
 export type ClientMessage =
   /** No more audio: deliver every final result, then close with 1000. */
@@ -38,7 +39,9 @@ const audioInText = z.union([
   z.looseObject({ audio: z.string() }),
 ])
 const typed = z.looseObject({ type: z.string().max(64) })
-const configure = z.object({ type: z.string() }).catchall(scalar)
+
+/** Names shown of a Configure message with values of a wrong kind. */
+const MAX_SHOWN_NAMES = 8
 
 /** Reads one text message. `type` is matched without regard to case, as other services do. */
 export function readClientMessage(text: string): ClientMessageResult {
@@ -67,18 +70,19 @@ export function readClientMessage(text: string): ClientMessageResult {
   }
 }
 
+/** `json` is an object. It is read as it came: a copy could lose a member named `__proto__`. */
 function readConfigure(json: unknown): ClientMessageResult {
-  const message = configure.safeParse(json)
-  if (!message.success) {
-    const names = message.error.issues.map(issue => issue.path.join('.').slice(0, 64))
-    return refuse(
-      `Every value of Configure must be a string, a number or a boolean; not so: ${names.join(', ')}.`,
-    )
-  }
   const given = new Map<string, string>()
-  for (const [name, value] of Object.entries(message.data))
-    if (name !== 'type') given.set(name, String(value))
-  return { ok: true, message: { type: 'Configure', given } }
+  const refused: string[] = []
+  for (const [name, value] of Object.entries(json as Readonly<Record<string, unknown>>)) {
+    if (name === 'type') continue
+    const parsed = scalar.safeParse(value)
+    if (parsed.success) given.set(name, String(parsed.data))
+    else refused.push(name)
+  }
+  if (refused.length === 0) return { ok: true, message: { type: 'Configure', given } }
+  const names = refused.slice(0, MAX_SHOWN_NAMES).map(showText).join(', ')
+  return refuse(`Every value of Configure must be a string, a number or a boolean; not so: ${names}.`)
 }
 
 function parseJson(text: string): unknown {

@@ -1,8 +1,8 @@
 /**
  * From a result of Amazon Transcribe to the `Transcript` message of the client, in the two formats. Pure.
  *
- * `shiftSeconds` is added to every time: the service counts from the start of its own stream, the client from the
- * start of its session.
+ * `clientTime` moves every time: the service counts from the start of its own stream, silence of the relay included;
+ * the client counts its own audio. Each time is moved by itself, because silence may lie within a result.
  */
 import type { TranscribeItem, TranscribeResult } from '../transcribe/results.ts'
 import { roundMs } from './server-messages.ts'
@@ -29,6 +29,9 @@ export interface SimpleTurn {
   readonly end: number
 }
 
+/** Seconds of the upstream's stream to seconds of the client's audio. */
+export type ClientTime = (upstreamSeconds: number) => number
+
 /** The `Transcript` message of `format=simple`. Absent members do not apply. */
 export interface SimpleTranscript {
   readonly type: 'Transcript'
@@ -50,11 +53,11 @@ export function simpleTranscript(
   result: TranscribeResult,
   seq: number,
   words: boolean,
-  shiftSeconds: number,
+  clientTime: ClientTime,
 ): SimpleTranscript {
   const alternative = result.Alternatives?.[0]
   const items = alternative?.Items ?? []
-  const turns = speakerTurns(items, shiftSeconds)
+  const turns = speakerTurns(items, alternative?.Transcript ?? '', clientTime)
   const entities = alternative?.Entities ?? []
   return {
     type: 'Transcript',
@@ -62,13 +65,13 @@ export function simpleTranscript(
     result_id: result.ResultId ?? '',
     is_final: result.IsPartial === false,
     text: alternative?.Transcript ?? '',
-    start: roundMs((result.StartTime ?? 0) + shiftSeconds),
-    end: roundMs((result.EndTime ?? 0) + shiftSeconds),
+    start: roundMs(clientTime(result.StartTime ?? 0)),
+    end: roundMs(clientTime(result.EndTime ?? 0)),
     ...(result.ChannelId == null ? {} : { channel: result.ChannelId }),
     ...(turns.length === 1 && turns[0] !== undefined ? { speaker: turns[0].speaker } : {}),
     ...(turns.length > 1 ? { turns } : {}),
     ...(result.LanguageCode == null ? {} : { language: result.LanguageCode }),
-    ...(words ? { words: items.map(item => simpleWord(item, shiftSeconds)) } : {}),
+    ...(words ? { words: items.map(item => simpleWord(item, clientTime)) } : {}),
     ...(entities.length === 0
       ? {}
       : {
@@ -76,17 +79,17 @@ export function simpleTranscript(
             text: entity.Content ?? '',
             type: entity.Type ?? entity.Category ?? '',
             category: entity.Category ?? '',
-            start: roundMs((entity.StartTime ?? 0) + shiftSeconds),
-            end: roundMs((entity.EndTime ?? 0) + shiftSeconds),
+            start: roundMs(clientTime(entity.StartTime ?? 0)),
+            end: roundMs(clientTime(entity.EndTime ?? 0)),
             ...(entity.Confidence == null ? {} : { confidence: entity.Confidence }),
           })),
         }),
   }
 }
 
-/** The `Transcript` message of `format=aws`, when the results were chosen or moved: the service's shape, rewritten. */
-export function awsTranscript(results: readonly TranscribeResult[], shiftSeconds: number): string {
-  const moved = shiftSeconds === 0 ? results : results.map(result => shiftResult(result, shiftSeconds))
+/** The `Transcript` message of `format=aws`, when results were left out or moved: the service's shape, rewritten. */
+export function awsTranscript(results: readonly TranscribeResult[], clientTime: ClientTime): string {
+  const moved = results.map(result => moveResult(result, clientTime))
   return JSON.stringify({ type: 'Transcript', Transcript: { Results: moved } })
 }
 
@@ -95,11 +98,11 @@ export function awsTranscriptAsCame(json: string): string {
   return `{"type":"Transcript",${json.slice(json.indexOf('{') + 1)}`
 }
 
-function simpleWord(item: TranscribeItem, shiftSeconds: number): SimpleWord {
+function simpleWord(item: TranscribeItem, clientTime: ClientTime): SimpleWord {
   return {
     text: item.Content ?? '',
-    start: roundMs((item.StartTime ?? 0) + shiftSeconds),
-    end: roundMs((item.EndTime ?? 0) + shiftSeconds),
+    start: roundMs(clientTime(item.StartTime ?? 0)),
+    end: roundMs(clientTime(item.EndTime ?? 0)),
     ...(item.Type == null || item.Type === 'pronunciation' ? {} : { type: item.Type }),
     ...(item.Confidence == null ? {} : { confidence: item.Confidence }),
     ...(item.Speaker == null ? {} : { speaker: item.Speaker }),
@@ -108,32 +111,48 @@ function simpleWord(item: TranscribeItem, shiftSeconds: number): SimpleWord {
   }
 }
 
-/** Only finals carry speakers, and only on words; punctuation belongs to the words before it. */
-function speakerTurns(items: readonly TranscribeItem[], shiftSeconds: number): SimpleTurn[] {
-  const turns: { speaker: string; text: string; start: number; end: number }[] = []
+/**
+ * Only finals carry speakers, and only on words; punctuation belongs to the words before it, and words before the first
+ * speaker belong to the first. What stands between two items (a space, or nothing, as in Japanese) is taken from the
+ * transcript.
+ */
+function speakerTurns(
+  items: readonly TranscribeItem[],
+  transcript: string,
+  clientTime: ClientTime,
+): SimpleTurn[] {
+  const turns: { speaker: string | null; text: string; start: number; end: number }[] = []
+  let cursor = 0
   for (const item of items) {
+    const content = item.Content ?? ''
+    const at = transcript.indexOf(content, cursor)
+    const gap = at === -1 ? ' ' : transcript.slice(cursor, at)
+    if (at !== -1) cursor = at + content.length
+    const isPunctuation = item.Type === 'punctuation'
+    const speaker = isPunctuation ? null : (item.Speaker ?? null)
     const current = turns.at(-1)
-    if (item.Type === 'punctuation') {
-      if (current !== undefined) current.text += item.Content ?? ''
-      continue
+    if (
+      current !== undefined &&
+      (speaker === null || current.speaker === null || speaker === current.speaker)
+    ) {
+      current.speaker ??= speaker
+      current.text += isPunctuation && at === -1 ? content : gap + content
+      if (!isPunctuation) current.end = roundMs(clientTime(item.EndTime ?? 0))
+    } else {
+      const start = roundMs(clientTime(item.StartTime ?? 0))
+      turns.push({ speaker, text: content, start, end: roundMs(clientTime(item.EndTime ?? 0)) })
     }
-    const end = roundMs((item.EndTime ?? 0) + shiftSeconds)
-    if (item.Speaker == null || item.Speaker === current?.speaker) {
-      if (current !== undefined) {
-        current.text += ` ${item.Content ?? ''}`
-        current.end = end
-      }
-      continue
-    }
-    const start = roundMs((item.StartTime ?? 0) + shiftSeconds)
-    turns.push({ speaker: item.Speaker, text: item.Content ?? '', start, end })
   }
-  return turns
+  return turns.filter(hasSpeaker)
 }
 
-function shiftResult(result: TranscribeResult, shiftSeconds: number): TranscribeResult {
+function hasSpeaker(turn: { readonly speaker: string | null }): turn is SimpleTurn {
+  return turn.speaker !== null
+}
+
+function moveResult(result: TranscribeResult, clientTime: ClientTime): TranscribeResult {
   return {
-    ...shiftSpan(result, shiftSeconds),
+    ...moveSpan(result, clientTime),
     ...(result.Alternatives == null
       ? {}
       : {
@@ -141,10 +160,10 @@ function shiftResult(result: TranscribeResult, shiftSeconds: number): Transcribe
             ...alternative,
             ...(alternative.Items == null
               ? {}
-              : { Items: alternative.Items.map(item => shiftSpan(item, shiftSeconds)) }),
+              : { Items: alternative.Items.map(item => moveSpan(item, clientTime)) }),
             ...(alternative.Entities == null
               ? {}
-              : { Entities: alternative.Entities.map(entity => shiftSpan(entity, shiftSeconds)) }),
+              : { Entities: alternative.Entities.map(entity => moveSpan(entity, clientTime)) }),
           })),
         }),
   }
@@ -155,10 +174,10 @@ interface Span {
   readonly EndTime?: number | null
 }
 
-function shiftSpan<T extends Span>(span: T, shiftSeconds: number): T {
+function moveSpan<T extends Span>(span: T, clientTime: ClientTime): T {
   return {
     ...span,
-    ...(span.StartTime == null ? {} : { StartTime: roundMs(span.StartTime + shiftSeconds) }),
-    ...(span.EndTime == null ? {} : { EndTime: roundMs(span.EndTime + shiftSeconds) }),
+    ...(span.StartTime == null ? {} : { StartTime: roundMs(clientTime(span.StartTime)) }),
+    ...(span.EndTime == null ? {} : { EndTime: roundMs(clientTime(span.EndTime)) }),
   }
 }

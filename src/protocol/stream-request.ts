@@ -6,6 +6,7 @@
  * relay fill what the client left open, but never contradict what it said.
  */
 import type { ParameterProblem, ParameterWarning, StreamParameters } from '../transcribe/parameters.ts'
+import { showText } from '../transcribe/parameter-problems.ts'
 import { validateParameters } from '../transcribe/parameters.ts'
 
 /** `simple`: flat results of the relay's own. `aws`: the service's JSON as it came, with a `type`. */
@@ -77,28 +78,27 @@ const LANGUAGE_BOUND = [
 
 /** Reads the query string of the upgrade (without `?`). */
 export function readStreamQuery(queryString: string, defaults: StreamDefaults): StreamQueryResult {
-  const problems: ParameterProblem[] = []
   const given = new Map<string, string>()
+  const repeated = new Set<string>()
   for (const [name, value] of new URLSearchParams(queryString)) {
-    if (given.has(name)) {
-      problems.push({ parameter: shorten(name), value: shorten(value), rule: 'must be given once' })
-    }
-    given.set(name, value)
-    if (given.size > MAX_PARAMETERS) {
-      problems.push({
-        parameter: shorten(name),
-        value: null,
-        rule: `must be among at most ${MAX_PARAMETERS} parameters`,
-      })
-      break
-    }
+    if (given.has(name)) repeated.add(name)
+    else given.set(name, value)
+    if (given.size > MAX_PARAMETERS) return { ok: false, problems: [tooMany(name)] }
   }
+  // Without the values: under a name that nobody knows they may be secrets.
+  const problems: ParameterProblem[] = [...repeated].map(name => ({
+    parameter: showText(name),
+    value: null,
+    rule: 'must be given once',
+  }))
   const waits = readBoolean(given, 'configure', false, problems)
   given.delete('configure')
-  if (problems.length > 0) return { ok: false, problems }
-  if (waits) return { ok: true, query: { kind: 'configure', given } }
+  if (waits)
+    return problems.length > 0 ? { ok: false, problems } : { ok: true, query: { kind: 'configure', given } }
   const result = readStreamRequest(given, defaults)
-  return result.ok ? { ok: true, query: { kind: 'ready', stream: result.stream } } : result
+  if (!result.ok) return { ok: false, problems: [...problems, ...result.problems] }
+  if (problems.length > 0) return { ok: false, problems }
+  return { ok: true, query: { kind: 'ready', stream: result.stream } }
 }
 
 /** Checks what a client gave, by wire name, and completes it from the defaults. Reports every problem at once. */
@@ -106,6 +106,8 @@ export function readStreamRequest(
   given: ReadonlyMap<string, string>,
   defaults: StreamDefaults,
 ): StreamRequestResult {
+  const surplus = [...given.keys()][MAX_PARAMETERS]
+  if (surplus !== undefined) return { ok: false, problems: [tooMany(surplus)] }
   const problems: ParameterProblem[] = []
   const format = readFormat(given, defaults.format, problems)
   const words = readBoolean(given, 'words', defaults.words, problems)
@@ -117,6 +119,14 @@ export function readStreamRequest(
   if (problems.length > 0) return { ok: false, problems }
   const { parameters, warnings } = validation
   return { ok: true, stream: { parameters, warnings, format, words, partials } }
+}
+
+function tooMany(name: string): ParameterProblem {
+  return {
+    parameter: showText(name),
+    value: null,
+    rule: `must be among at most ${MAX_PARAMETERS} parameters`,
+  }
 }
 
 /** One sentence a problem, joined: what the client reads. */
@@ -133,15 +143,15 @@ function withDefaults(
   defaults: Readonly<Record<string, string>>,
 ): Record<string, string> {
   const blocked = new Set<string>()
-  for (const group of GROUPS) {
-    if (group.some(name => given.has(name) && given.get(name) !== 'false'))
-      for (const name of group) blocked.add(name)
-  }
+  // A flag given as `false` takes a default away only where the default is that flag.
+  const isChoice = (name: string) =>
+    given.has(name) && (given.get(name) !== 'false' || defaults[name] === 'true')
+  for (const group of GROUPS) if (group.some(isChoice)) for (const name of group) blocked.add(name)
   if (blocked.has('language-code')) for (const name of LANGUAGE_BOUND) blocked.add(name)
-  const merged: Record<string, string> = {}
-  for (const [name, value] of Object.entries(defaults)) if (!blocked.has(name)) merged[name] = value
-  for (const [name, value] of given) if (!isOwnParameter(name)) merged[name] = value
-  return merged
+  // Through a map: a parameter named `__proto__` is refused by its name, and not lost.
+  const merged = new Map(Object.entries(defaults).filter(([name]) => !blocked.has(name)))
+  for (const [name, value] of given) if (!isOwnParameter(name)) merged.set(name, value)
+  return Object.fromEntries(merged)
 }
 
 function isOwnParameter(name: string): boolean {
@@ -156,7 +166,7 @@ function readFormat(
   const value = given.get('format')
   if (value === undefined) return fallback
   if (value === 'simple' || value === 'aws') return value
-  problems.push({ parameter: 'format', value: shorten(value), rule: 'must be simple or aws' })
+  problems.push({ parameter: 'format', value: showText(value), rule: 'must be simple or aws' })
   return fallback
 }
 
@@ -170,11 +180,6 @@ function readBoolean(
   if (value === undefined) return fallback
   if (value === 'true') return true
   if (value === 'false') return false
-  problems.push({ parameter: name, value: shorten(value), rule: 'must be true or false' })
+  problems.push({ parameter: name, value: showText(value), rule: 'must be true or false' })
   return fallback
-}
-
-/** Client text comes back to the client only in part, and never as control characters. */
-function shorten(value: string): string {
-  return value.replace(/[^\x20-\x7e]/g, '?').slice(0, 64)
 }

@@ -29,6 +29,9 @@ export type EmitFrame = (frame: Buffer, audioBytes: number) => void
 /** Compressed audio is passed on in the client's own pieces, up to this size. */
 const COMPRESSED_MAX_BYTES = 16 * 1024
 
+/** How many times longer a piece below the least length waits for more. */
+const SMALL_PATIENCE = 4
+
 /** Sizes for audio of `bytesPerSecond`; every size is a whole number of samples. */
 export function chunkSizes(
   audio: { readonly isPcm: boolean; readonly bytesPerSecond: number; readonly frameBytes: number },
@@ -73,10 +76,15 @@ export class AudioChunker {
     this.#append(audio, nowMs)
   }
 
-  /** Sends what waits since `waitMs` or longer. Bytes of a broken sample go on waiting. */
+  /**
+   * Sends what waits since `waitMs` or longer; less than the service likes waits longer, because more is probably on
+   * its way. Bytes of a broken sample go on waiting.
+   */
   flushAfter(waitMs: number, nowMs: number): void {
-    if (this.#pendingBytes >= this.#sizes.frameBytes && nowMs - this.#pendingSinceMs >= waitMs)
-      this.flush(nowMs)
+    const { frameBytes, minBytes } = this.#sizes
+    if (this.#pendingBytes < frameBytes) return
+    const patienceMs = this.#pendingBytes < minBytes ? waitMs * SMALL_PATIENCE : waitMs
+    if (nowMs - this.#pendingSinceMs >= patienceMs) this.flush(nowMs)
   }
 
   /** Sends everything but the bytes of a broken sample. Returns how many of those there are. */

@@ -49,6 +49,14 @@ export class AudioProbe {
     return this.#kept.length
   }
 
+  /** The audio has ended: what was kept back is audio after all, unless it is the start of a header. */
+  release(): Buffer {
+    const kept = this.#kept
+    if (kept.length >= MAGIC_BYTES) return Buffer.alloc(0)
+    this.#kept = Buffer.alloc(0)
+    return kept
+  }
+
   /** To be called until it answers `audio` or `refused`. */
   push(audio: Uint8Array): ProbeResult {
     const bytes =

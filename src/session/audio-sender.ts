@@ -32,6 +32,7 @@ export class AudioSender {
   #queuedBytes = 0
   #receivedBytes = 0
   #sentFrames = 0
+  #sentBytes = 0
   #nowMs = 0
   #isAllZero: boolean
 
@@ -42,21 +43,18 @@ export class AudioSender {
     this.#probe = new AudioProbe(parameters)
     this.#isAllZero = parameters.isPcm
     this.#chunker = new AudioChunker(chunkSizes(parameters, limits), (frame, audioBytes) => {
-      this.timeline.addAudio(audioBytes / parameters.bytesPerSecond, this.#nowMs)
+      // How long compressed audio is cannot be told from its size.
+      if (parameters.isPcm) this.timeline.addAudio(audioBytes / parameters.bytesPerSecond, this.#nowMs)
       this.#send(frame)
     })
   }
 
-  /** Client audio received, header included, seconds by the declared rate (an upper bound for compressed audio). */
-  get receivedSeconds(): number {
-    return this.#receivedBytes / this.#parameters.bytesPerSecond
-  }
-
+  /** Client audio received, a header included. */
   get receivedBytes(): number {
     return this.#receivedBytes
   }
 
-  /** Bytes that wait for the upstream to open. */
+  /** Bytes that wait for the upstream to open, framing included. */
   get queuedBytes(): number {
     return this.#queuedBytes
   }
@@ -65,25 +63,31 @@ export class AudioSender {
     return this.#sentFrames
   }
 
+  /** Given to the upstream so far, framing included. */
+  get sentBytes(): number {
+    return this.#sentBytes
+  }
+
   /** Whether everything so far was digital silence, for long enough to say so. */
   get isSilenceOnly(): boolean {
-    return this.#isAllZero && this.receivedSeconds >= SILENCE_ONLY_SECONDS
+    return this.#isAllZero && this.#receivedBytes / this.#parameters.bytesPerSecond >= SILENCE_ONLY_SECONDS
   }
 
   push(pcm: Uint8Array, nowMs: number): AudioOutcome {
     this.#nowMs = nowMs
     this.#receivedBytes += pcm.length
-    if (this.#isAllZero) this.#isAllZero = isZero(pcm)
     if (this.#probe === null) {
-      this.#chunker.push(pcm, nowMs)
+      this.#accept(pcm)
       return OK
     }
     const probed = this.#probe.push(pcm)
     if (probed.kind === 'more') return OK
-    if (probed.kind === 'refused') return probed
+    if (probed.kind === 'refused') {
+      this.#metrics.audioDroppedBytes += pcm.length
+      return probed
+    }
     this.#probe = null
-    if (probed.removedHeader) this.#isAllZero = true
-    if (probed.audio.length > 0) this.#chunker.push(probed.audio, nowMs)
+    this.#accept(probed.audio)
     return probed.removedHeader ? OK_HEADER_REMOVED : OK
   }
 
@@ -105,30 +109,39 @@ export class AudioSender {
   /** Sends what waits and then the end of the stream. Returns how many bytes of a broken sample were left out. */
   finish(nowMs: number): number {
     this.#nowMs = nowMs
+    if (this.#probe !== null) this.#accept(this.#probe.release())
     const left = this.#chunker.flush(nowMs) + (this.#probe?.keptBytes ?? 0)
-    this.#metrics.audioDroppedBytes += left
     this.#send(encodeEndOfStream())
     return left
   }
 
-  /** Sends `ms` of silence to the upstream. */
+  /** Sends `ms` of silence to the upstream; less than a sample is none, because empty audio would end the stream. */
   fillSilence(ms: number, nowMs: number): void {
     this.#nowMs = nowMs
     this.#chunker.flush(nowMs)
     const { bytesPerSecond, frameBytes } = this.#parameters
     const bytes = Math.round((bytesPerSecond * ms) / 1000 / frameBytes) * frameBytes
+    if (bytes === 0) return
     const seconds = bytes / bytesPerSecond
     this.timeline.addSilence(seconds)
     this.#metrics.silenceFilledSeconds += seconds
     this.#send(encodeAudioEvent(Buffer.alloc(bytes)))
   }
 
-  /** Gives up what was never sent, for the count of lost audio. */
+  /** The end, to be called once: gives up what was never sent, for the count of lost audio. */
   discard(): void {
-    this.#metrics.audioDroppedBytes += this.#queuedBytes + this.#chunker.pendingBytes
+    let lostBytes = this.#chunker.pendingBytes + (this.#probe?.keptBytes ?? 0)
+    for (const frame of this.#queue) lostBytes += frame.length - AUDIO_OVERHEAD_BYTES
+    this.#metrics.audioDroppedBytes += lostBytes
     this.#queue = []
     this.#queuedBytes = 0
     this.#upstream = null
+  }
+
+  /** Audio without a header. */
+  #accept(pcm: Uint8Array): void {
+    if (this.#isAllZero) this.#isAllZero = isZero(pcm)
+    this.#chunker.push(pcm, this.#nowMs)
   }
 
   #send(frame: Buffer): void {
@@ -138,6 +151,7 @@ export class AudioSender {
       return
     }
     this.#sentFrames += 1
+    this.#sentBytes += frame.length
     this.#metrics.upstreamFrames += 1
     this.#metrics.upstreamAudioBytes += frame.length - AUDIO_OVERHEAD_BYTES
     this.#upstream.send(frame)

@@ -1,6 +1,7 @@
 /**
  * The way of every message to the client. `Begin` is always first: what is said before waits for it. A client that
  * reads too slowly is reported once the soft limit is passed, while a Close frame still fits under the hard one.
+ * Nothing is said after `end`.
  */
 import { warningMessage, type WarningCode } from '../protocol/server-messages.ts'
 import type { ClientPort, SessionMetrics } from './ports.ts'
@@ -9,15 +10,16 @@ export interface OutboxPorts {
   readonly client: ClientPort
   readonly metrics: SessionMetrics
   readonly softBufferBytes: number
-  /** The client is too slow, or a message was lost: the session must end. */
+  /** The client is too slow, or a message was lost: the session must end. Calls `end`. */
   onSlow(): void
 }
 
 export class Outbox {
   readonly #ports: OutboxPorts
   readonly #warned = new Set<WarningCode>()
-  /** Bounded: each kind of warning once, one more for each parameter, and one notice of a drain. */
+  /** Bounded: each kind of warning once, one more for each parameter, and the notice of a drain. */
   #held: string[] | null = []
+  #isEnded = false
 
   constructor(ports: OutboxPorts) {
     this.#ports = ports
@@ -47,13 +49,16 @@ export class Outbox {
     this.send(warningMessage(code, message))
   }
 
-  /** The last message before the Close frame; goes out even if `Begin` never did. */
-  sendLast(message: string): void {
+  /** The last message before the Close frame, or none; it goes out even if `Begin` never did. */
+  end(message: string | null): void {
+    this.#isEnded = true
+    if (message === null) return
     this.#ports.metrics.clientSentBytes += Buffer.byteLength(message)
     this.#ports.client.sendText(message)
   }
 
   #deliver(message: string): void {
+    if (this.#isEnded) return
     const { client, metrics, softBufferBytes } = this.#ports
     metrics.clientSentBytes += Buffer.byteLength(message)
     const result = client.sendText(message)

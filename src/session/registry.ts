@@ -62,6 +62,8 @@ export class SessionRegistry implements SessionHost {
     const session = new Session(request, client, this.#sessionDeps)
     this.#sessions.add(session)
     session.start()
+    // It was let in before the drain and opened after it.
+    if (this.#isDraining) this.#announceDrain(session)
     return session
   }
 
@@ -83,10 +85,9 @@ export class SessionRegistry implements SessionHost {
 
   /** Lets nobody in any more and tells every client to move on. Sessions go on. */
   announceDrain(): void {
+    if (this.#isDraining) return
     this.#isDraining = true
-    for (const session of this.#sessions) {
-      session.announceDrain(this.#deps.random() * this.#options.reconnectSpreadMs)
-    }
+    for (const session of this.#sessions) this.#announceDrain(session)
   }
 
   /** Ends the audio of every session; each delivers its finals and closes with 1012. */
@@ -109,6 +110,10 @@ export class SessionRegistry implements SessionHost {
   close(): void {
     this.#ticker?.cancel()
     this.#ticker = null
+  }
+
+  #announceDrain(session: Session): void {
+    session.announceDrain(this.#deps.random() * this.#options.reconnectSpreadMs)
   }
 
   #sessionOnClosed(session: Session): void {

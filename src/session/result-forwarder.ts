@@ -6,9 +6,14 @@
  * (the service redacts finals only) and the operator did not allow it, or when the client is behind: the next
  * partial says the same and more.
  */
-import { awsTranscript, awsTranscriptAsCame, simpleTranscript } from '../protocol/result-formats.ts'
+import {
+  awsTranscript,
+  awsTranscriptAsCame,
+  simpleTranscript,
+  type ClientTime,
+} from '../protocol/result-formats.ts'
 import type { StreamRequest } from '../protocol/stream-request.ts'
-import { parseTranscriptEvent, type TranscribeResult } from '../transcribe/results.ts'
+import { parseTranscriptEvent, TranscriptEventError, type TranscribeResult } from '../transcribe/results.ts'
 import type { SessionMetrics } from './ports.ts'
 import type { Timeline } from './timeline.ts'
 
@@ -27,31 +32,31 @@ export class ResultForwarder {
   readonly #ports: ForwarderPorts
   #seq = 0
   #finals = 0
-  #firstResultAtMs: number | null = null
-  readonly #textDecoder = new TextDecoder('utf-8', { fatal: true })
+  #lastEndSeconds = 0
+  readonly #clientTime: ClientTime
 
   constructor(stream: StreamRequest, allowUnredactedPartials: boolean, ports: ForwarderPorts) {
     this.#stream = stream
     this.#withholdsPartials = stream.parameters.redactsPartials && !allowUnredactedPartials
     this.#ports = ports
+    this.#clientTime = seconds => ports.timeline.clientTime(seconds)
   }
 
-  /** Final results delivered. */
+  /** Final results so far. */
   get finals(): number {
     return this.#finals
   }
 
-  /** Monotonic time of the first result of any kind; `null` before. */
-  get firstResultAtMs(): number | null {
-    return this.#firstResultAtMs
+  /** The latest end of a result so far, in the client's time. */
+  get lastEndSeconds(): number {
+    return this.#lastEndSeconds
   }
 
-  /** `payload`: JSON of one TranscriptEvent, valid during the call. Throws when it is none. */
+  /** `payload`: JSON of one TranscriptEvent, valid during the call. Throws TranscriptEventError when it is none. */
   forward(payload: Uint8Array, nowMs: number): void {
-    const json = this.#textDecoder.decode(payload)
+    const json = decodeUtf8(payload)
     const results = parseTranscriptEvent(json).Transcript.Results
     if (results.length === 0) return
-    this.#firstResultAtMs ??= nowMs
     const wanted = results.filter(result => this.#measure(result, nowMs))
     if (wanted.length === 0) return
     if (this.#stream.format === 'aws') this.#deliverAws(json, results, wanted)
@@ -61,8 +66,9 @@ export class ResultForwarder {
   /** Counts a result and says whether it goes out. */
   #measure(result: TranscribeResult, nowMs: number): boolean {
     const { metrics, timeline } = this.#ports
-    const end = result.EndTime ?? 0
-    const arrivalMs = timeline.arrivalMs(end + timeline.shiftAt(end))
+    const endSeconds = this.#clientTime(result.EndTime ?? 0)
+    this.#lastEndSeconds = Math.max(this.#lastEndSeconds, endSeconds)
+    const arrivalMs = timeline.arrivalMs(endSeconds)
     const lagSeconds = arrivalMs === null ? null : (nowMs - arrivalMs) / 1000
     if (result.IsPartial === false) {
       metrics.resultsFinal += 1
@@ -85,13 +91,24 @@ export class ResultForwarder {
 
   #deliverSimple(result: TranscribeResult): void {
     this.#seq += 1
-    const shift = this.#ports.timeline.shiftAt(result.EndTime ?? 0)
-    this.#ports.deliver(JSON.stringify(simpleTranscript(result, this.#seq, this.#stream.words, shift)))
+    const message = simpleTranscript(result, this.#seq, this.#stream.words, this.#clientTime)
+    this.#ports.deliver(JSON.stringify(message))
   }
 
   #deliverAws(json: string, results: readonly TranscribeResult[], wanted: readonly TranscribeResult[]): void {
-    const shift = this.#ports.timeline.shiftAt(wanted[0]?.EndTime ?? 0)
-    const isAsCame = wanted.length === results.length && shift === 0
-    this.#ports.deliver(isAsCame ? awsTranscriptAsCame(json) : awsTranscript(wanted, shift))
+    // Without silence of the relay the two times are one, and nothing moves.
+    const isAsCame = wanted.length === results.length && this.#ports.timeline.silenceSeconds === 0
+    this.#ports.deliver(isAsCame ? awsTranscriptAsCame(json) : awsTranscript(wanted, this.#clientTime))
+  }
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+function decodeUtf8(payload: Uint8Array): string {
+  try {
+    return utf8.decode(payload)
+  } catch {
+    // The decoder's own error says no more than that.
+    throw new TranscriptEventError('not_utf8')
   }
 }

@@ -6,6 +6,7 @@ import { ERRORS, type ErrorCode, type RelayError } from '../errors.ts'
 import { roundMs } from '../protocol/server-messages.ts'
 import type { SessionRequest } from './host.ts'
 import type { UpstreamOpening } from './ports.ts'
+import type { StreamParts } from './stream-parts.ts'
 
 export type SessionRecord = Readonly<Record<string, unknown>>
 
@@ -20,19 +21,54 @@ export function startRecord({ sessionId, query, remoteAddress }: SessionRequest)
 }
 
 export interface SessionFigures {
-  readonly durationSeconds: number
   readonly receivedBytes: number
-  readonly clientSeconds: number
+  /** Of compressed audio only the results tell how long it was. */
+  readonly audioSeconds: number
   readonly silenceSeconds: number
+  /** What Amazon bills for. */
   readonly billedSeconds: number
   readonly frames: number
   readonly finals: number
+}
+
+/** The service bills each stream for at least this long. */
+const MIN_BILLED_SECONDS = 15
+
+const NO_AUDIO: SessionFigures = {
+  receivedBytes: 0,
+  audioSeconds: 0,
+  silenceSeconds: 0,
+  billedSeconds: 0,
+  frames: 0,
+  finals: 0,
+}
+
+/** `parts` is `null` for a session that never knew its parameters. */
+export function sessionFigures(
+  parts: Pick<StreamParts, 'audio' | 'forwarder' | 'request'> | null,
+  opening: UpstreamOpening | null,
+): SessionFigures {
+  if (parts === null) return NO_AUDIO
+  const { audio, forwarder, request } = parts
+  const { timeline } = audio
+  const audioSeconds = request.parameters.isPcm ? timeline.clientSeconds : forwarder.lastEndSeconds
+  // Rounded first: a sum of 200 tenths is a little more than 20.
+  const wholeSeconds = Math.ceil(roundMs(audioSeconds + timeline.silenceSeconds))
+  return {
+    receivedBytes: audio.receivedBytes,
+    audioSeconds,
+    silenceSeconds: timeline.silenceSeconds,
+    billedSeconds: opening === null ? 0 : Math.max(MIN_BILLED_SECONDS, wholeSeconds),
+    frames: audio.sentFrames,
+    finals: forwarder.finals,
+  }
 }
 
 export function endRecord(
   sessionId: string,
   code: ErrorCode,
   error: RelayError | null,
+  durationSeconds: number,
   figures: SessionFigures,
   opening: UpstreamOpening | null,
 ): SessionRecord {
@@ -41,9 +77,9 @@ export function endRecord(
     reason: code,
     class: ERRORS[code].class,
     ...(error?.detail == null ? {} : { detail: error.detail }),
-    duration_seconds: roundMs(figures.durationSeconds),
+    duration_seconds: roundMs(durationSeconds),
     audio_bytes: figures.receivedBytes,
-    audio_seconds: roundMs(figures.clientSeconds),
+    audio_seconds: roundMs(figures.audioSeconds),
     silence_seconds: roundMs(figures.silenceSeconds),
     billed_seconds: figures.billedSeconds,
     frames: figures.frames,

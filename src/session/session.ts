@@ -15,7 +15,6 @@ import {
   type StreamDefaults,
   type StreamRequest,
 } from '../protocol/stream-request.ts'
-import { AudioSender } from './audio-sender.ts'
 import type { SessionRequest } from './host.ts'
 import type { SessionLimits } from './limits.ts'
 import { TokenBucket } from './pace.ts'
@@ -33,11 +32,9 @@ import type {
   UpstreamOpening,
   UpstreamPort,
 } from './ports.ts'
-import { ResultForwarder } from './result-forwarder.ts'
-import { endRecord, startRecord } from './session-record.ts'
-import { SilencePolicy } from './silence-policy.ts'
+import { endRecord, sessionFigures, startRecord, type SessionFigures } from './session-record.ts'
 import { mayMove, type SessionState } from './states.ts'
-import { UpstreamReader } from './upstream-reader.ts'
+import { createStreamParts, type StreamParts } from './stream-parts.ts'
 
 export interface SessionDependencies {
   readonly clock: Clock
@@ -49,9 +46,6 @@ export interface SessionDependencies {
   /** Called once, when the session is closed. */
   readonly onClosed: (session: Session) => void
 }
-
-/** The service bills each stream for at least this long. */
-const MIN_BILLED_SECONDS = 15
 
 /** Messages that may come at once, in seconds of the sustained rate. */
 const MESSAGE_BURST_SECONDS = 2
@@ -65,20 +59,15 @@ export class Session implements ClientListener, UpstreamListener {
   readonly #expiresAtMs: number
   readonly #messages: TokenBucket
   #state: SessionState = 'configuring'
-  #stream: StreamRequest | null = null
-  #audio: AudioSender | null = null
-  #pace: TokenBucket | null = null
-  #forwarder: ResultForwarder | null = null
-  #reader: UpstreamReader | null = null
+  #parts: StreamParts | null = null
   #dial: Dial | null = null
   #upstream: UpstreamPort | null = null
   #opening: UpstreamOpening | null = null
-  #silence: SilencePolicy | null = null
+  #openedMs = 0
   /** The end of the audio is decided; `#outcome` is how the session ends once the results are there. */
   #isEnding = false
   #outcome: RelayError | null = null
   #flushDeadlineMs = Infinity
-  #blockedSinceMs: number | null = null
   readonly #outbox: Outbox
 
   constructor(request: SessionRequest, client: ClientPort, deps: SessionDependencies) {
@@ -110,7 +99,7 @@ export class Session implements ClientListener, UpstreamListener {
 
   /** Bytes waiting for the upstream, open or not; for the gauges. */
   get upstreamBufferedBytes(): number {
-    return (this.#audio?.queuedBytes ?? 0) + (this.#upstream?.bufferedBytes() ?? 0)
+    return (this.#parts?.audio.queuedBytes ?? 0) + (this.#upstream?.bufferedBytes() ?? 0)
   }
 
   get clientBufferedBytes(): number {
@@ -129,47 +118,55 @@ export class Session implements ClientListener, UpstreamListener {
 
   clientOnAudio(pcm: Uint8Array): void {
     if (this.#state === 'closed') return
-    const nowMs = this.#deps.clock.monotonicMs()
-    const { metrics } = this.#deps
+    const { clock, limits, metrics } = this.#deps
+    const nowMs = clock.monotonicMs()
     metrics.clientAudioMessages += 1
     metrics.clientAudioBytes += pcm.length
-    if (this.#messages.take(1, nowMs) === 'empty') return this.#fail('rate_limited')
-    if (this.#audio === null || this.#pace === null || this.#stream === null) {
-      return this.#fail(
+    if (this.#messages.take(1, nowMs) === 'empty') return this.#refuseAudio(pcm, 'rate_limited')
+    if (pcm.length === 0) return this.#finish(null)
+    if (this.#parts === null) {
+      return this.#refuseAudio(
+        pcm,
         'unsupported_data',
         'The first message must be Configure; a binary message came before it.',
       )
     }
-    if (pcm.length === 0) return this.#finish(null)
     if (this.#isEnding) {
       metrics.audioDroppedBytes += pcm.length
       return this.#outbox.warn('audio_after_end')
     }
-    metrics.clientAudioSeconds += pcm.length / this.#stream.parameters.bytesPerSecond
-    this.#silence?.audioArrived(nowMs)
-    const pace = this.#pace.take(pcm.length, nowMs)
-    if (pace === 'empty') return this.#fail('audio_too_fast')
-    if (pace === 'low') this.#outbox.warn('audio_too_fast')
-    const outcome = this.#audio.push(pcm, nowMs)
+    const { request, audio, silence, pace } = this.#parts
+    const { bytesPerSecond, isPcm } = request.parameters
+    const seconds = pcm.length / bytesPerSecond
+    if (isPcm) metrics.clientAudioSeconds += seconds
+    silence.audioArrived(seconds * 1000, nowMs)
+    const level = pace.take(pcm.length, nowMs)
+    if (level === 'empty') return this.#refuseAudio(pcm, 'audio_too_fast')
+    const outcome = audio.push(pcm, nowMs)
     if (outcome.kind === 'refused') return this.#fail('unsupported_audio', outcome.rule)
-    if (outcome.removedHeader) this.#outbox.warn('wav_header_removed')
-    if (this.#audio.queuedBytes > this.#deps.limits.pendingAudioBytes) {
-      this.#fail('upstream_timeout', 'Amazon Transcribe did not answer before the audio buffer was full.')
+    if (audio.queuedBytes > limits.pendingAudioBytes) {
+      return this.#fail(
+        'upstream_timeout',
+        'Amazon Transcribe did not answer before the audio buffer was full.',
+      )
     }
+    if (level === 'low') this.#outbox.warn('audio_too_fast')
+    if (outcome.removedHeader) this.#outbox.warn('wav_header_removed')
   }
 
   clientOnText(text: string): void {
     if (this.#state === 'closed') return
     const nowMs = this.#deps.clock.monotonicMs()
     if (this.#messages.take(1, nowMs) === 'empty') return this.#fail('rate_limited')
-    if (text.length > MAX_TEXT_BYTES) return this.clientOnOversize(text.length)
+    const textBytes = Buffer.byteLength(text)
+    if (textBytes > MAX_TEXT_BYTES) return this.clientOnOversize(textBytes)
     const result = readClientMessage(text)
     if (!result.ok) return this.#fail(result.code, result.rule)
     switch (result.message.type) {
       case 'CloseStream':
         return this.#finish(null)
       case 'KeepAlive':
-        return this.#silence?.keepAlive(nowMs)
+        return this.#parts?.silence.keepAlive(nowMs)
       case 'Configure':
         return this.#configure(result.message.given)
     }
@@ -192,29 +189,29 @@ export class Session implements ClientListener, UpstreamListener {
   }
 
   clientOnFailure(error: unknown): void {
-    this.#deps.log.sessionOnFailure(this.id, error)
-    this.#fail('internal')
+    this.#failInternal(error)
   }
 
   // ── what the upstream says ──────────────────────────────────────────────────────────────────────────────────────
 
   upstreamOnOpen(upstream: UpstreamPort, opening: UpstreamOpening): void {
-    if (this.#state !== 'dialling' || this.#audio === null || this.#stream === null)
-      return upstream.terminate()
+    if (this.#state !== 'dialling' || this.#parts === null) return upstream.terminate()
+    const { limits, metrics } = this.#deps
+    const { audio, request, silence } = this.#parts
     const nowMs = this.#deps.clock.monotonicMs()
     this.#upstream = upstream
     this.#opening = opening
-    this.#deps.metrics.observeUpstreamConnectSeconds(opening.connectMs / 1000)
+    this.#openedMs = nowMs
+    metrics.observeUpstreamConnectSeconds(opening.connectMs / 1000)
     this.#move(this.#isEnding ? 'finishing' : 'open')
-    this.#silence = new SilencePolicy(this.#deps.limits, this.#stream.parameters.isPcm, nowMs)
-    this.#audio.attach(upstream)
+    silence.upstreamOpened(nowMs)
+    audio.attach(upstream)
     if (this.#isEnding) this.#startFlush(nowMs)
-    const { limits } = this.#deps
     this.#outbox.begin(
       beginMessage({
         sessionId: this.id,
-        parameters: this.#stream.parameters.wire,
-        format: this.#stream.format,
+        parameters: request.parameters.wire,
+        format: request.format,
         region: opening.region,
         expiresAtMs: this.#expiresAtMs,
         maxMessageBytes: limits.maxMessageBytes,
@@ -224,9 +221,13 @@ export class Session implements ClientListener, UpstreamListener {
   }
 
   upstreamOnMessage(bytes: Uint8Array): void {
-    if (this.#state === 'closed' || this.#reader === null) return
-    const error = this.#reader.read(bytes, this.#deps.clock.monotonicMs())
-    if (error !== null) this.#endWith(error)
+    if (this.#state === 'closed' || this.#parts === null) return
+    try {
+      const error = this.#parts.reader.read(bytes, this.#deps.clock.monotonicMs())
+      if (error !== null) this.#endWith(error)
+    } catch (error) {
+      this.#failInternal(error)
+    }
   }
 
   upstreamOnClose(end: UpstreamEnd): void {
@@ -247,26 +248,12 @@ export class Session implements ClientListener, UpstreamListener {
 
   // ── what the relay says ─────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The one clock of a session; called by the registry every `tickMs`. */
+  /** The one clock of a session; called by the registry every `tickMs`. A bug ends this session and no other. */
   tick(nowMs: number): void {
-    const { limits } = this.#deps
-    switch (this.#state) {
-      case 'configuring':
-        if (nowMs - this.#startedMs >= limits.configureTimeoutMs) this.#fail('configure_timeout')
-        return
-      case 'open':
-        this.#audio?.flushOld(nowMs)
-        if (this.#audio?.isSilenceOnly === true) this.#outbox.warn('silence_only')
-        this.#watchUpstream(nowMs)
-        this.#watchSilence(nowMs)
-        this.#watchDuration(nowMs)
-        return
-      case 'finishing':
-        if (nowMs >= this.#flushDeadlineMs)
-          return this.#endWith(this.#outcome ?? new RelayError('flush_timeout'))
-        return this.#watchUpstream(nowMs)
-      case 'dialling':
-      case 'closed':
+    try {
+      this.#watch(nowMs)
+    } catch (error) {
+      this.#failInternal(error)
     }
   }
 
@@ -302,29 +289,19 @@ export class Session implements ClientListener, UpstreamListener {
 
   #open(stream: StreamRequest): void {
     const { clock, dialer, limits, metrics } = this.#deps
-    const { bytesPerSecond, wire } = stream.parameters
-    const audio = new AudioSender(stream.parameters, limits, metrics)
-    this.#stream = stream
-    this.#audio = audio
-    this.#pace = new TokenBucket(
-      {
-        capacity: (bytesPerSecond * limits.paceBurstMs) / 1000,
-        tokensPerSecond: bytesPerSecond * limits.paceRate,
-      },
-      clock.monotonicMs(),
-    )
-    this.#forwarder = new ResultForwarder(stream, limits.allowUnredactedPartials, {
-      deliver: message => this.#deliverResult(message),
+    const client = {
+      deliver: (message: string) => this.#deliverResult(message),
       isBehind: () => this.#client.bufferedBytes() > limits.clientPartialsBufferBytes,
-      metrics,
-      timeline: audio.timeline,
-    })
-    this.#reader = new UpstreamReader(this.#forwarder, metrics)
+    }
+    this.#parts = createStreamParts(stream, limits, metrics, client, clock.monotonicMs())
     this.#move('dialling')
     for (const { parameter, message } of stream.warnings) {
       this.#outbox.warnOf('parameter', `${parameter}: ${message}`)
     }
-    this.#dial = dialer.dial({ sessionId: this.id, parameters: { 'session-id': this.id, ...wire } }, this)
+    this.#dial = dialer.dial(
+      { sessionId: this.id, parameters: { 'session-id': this.id, ...stream.parameters.wire } },
+      this,
+    )
   }
 
   /** No more audio; `outcome` is how it ends once the results are there. */
@@ -332,11 +309,12 @@ export class Session implements ClientListener, UpstreamListener {
     if (this.#state === 'closed' || this.#isEnding) return
     this.#isEnding = true
     this.#outcome = outcome
-    if (this.#audio === null || (this.#state === 'dialling' && this.#audio.receivedBytes === 0)) {
+    const audio = this.#parts?.audio
+    if (audio === undefined || (this.#state === 'dialling' && audio.receivedBytes === 0)) {
       return outcome === null ? this.#end('normal', null) : this.#endWith(outcome)
     }
     const nowMs = this.#deps.clock.monotonicMs()
-    if (this.#audio.finish(nowMs) > 0) this.#outbox.warn('odd_bytes')
+    if (audio.finish(nowMs) > 0) this.#outbox.warn('odd_bytes')
     if (this.#state === 'open') {
       this.#move('finishing')
       this.#startFlush(nowMs)
@@ -345,28 +323,52 @@ export class Session implements ClientListener, UpstreamListener {
 
   /** The service works in real time: audio that was sent ahead of it may take that much longer. */
   #startFlush(nowMs: number): void {
-    const aheadMs = (this.#audio?.timeline.upstreamSeconds ?? 0) * 1000
-    this.#flushDeadlineMs =
-      nowMs + this.#deps.limits.flushTimeoutMs + aheadMs - Math.min(aheadMs, nowMs - this.#startedMs)
+    const sentMs = (this.#parts?.audio.timeline.upstreamSeconds ?? 0) * 1000
+    const aheadMs = Math.max(0, sentMs - (nowMs - this.#openedMs))
+    this.#flushDeadlineMs = nowMs + this.#deps.limits.flushTimeoutMs + aheadMs
+  }
+
+  #watch(nowMs: number): void {
+    switch (this.#state) {
+      case 'configuring':
+        if (nowMs - this.#startedMs >= this.#deps.limits.configureTimeoutMs) this.#fail('configure_timeout')
+        return
+      case 'open':
+        return this.#watchOpen(nowMs)
+      case 'finishing':
+        if (nowMs < this.#flushDeadlineMs) return this.#watchUpstream(nowMs)
+        return this.#endWith(this.#outcome ?? new RelayError('flush_timeout'))
+      case 'dialling':
+      case 'closed':
+    }
+  }
+
+  /** Each step may end the session, and those behind it look at the state again. */
+  #watchOpen(nowMs: number): void {
+    const audio = this.#parts?.audio
+    audio?.flushOld(nowMs)
+    if (audio?.isSilenceOnly === true) this.#outbox.warn('silence_only')
+    this.#watchUpstream(nowMs)
+    if (this.#state === 'open') this.#watchSilence(nowMs)
+    if (this.#state === 'open') this.#watchDuration(nowMs)
   }
 
   #watchUpstream(nowMs: number): void {
-    const { upstreamBufferBytes, upstreamStallMs } = this.#deps.limits
-    const bufferedBytes = this.#upstream?.bufferedBytes() ?? 0
-    if (bufferedBytes === 0) {
-      this.#blockedSinceMs = null
-      return
-    }
-    this.#blockedSinceMs ??= nowMs
-    if (bufferedBytes > upstreamBufferBytes || nowMs - this.#blockedSinceMs >= upstreamStallMs) {
-      this.#upstream?.terminate()
-      this.#fail('upstream_stalled')
-    }
+    const upstream = this.#upstream
+    if (upstream === null || this.#parts === null) return
+    const { audio, stall } = this.#parts
+    const bufferedBytes = upstream.bufferedBytes()
+    const isStalled = stall.isStalled(audio.sentBytes, bufferedBytes, nowMs)
+    if (!isStalled && bufferedBytes <= this.#deps.limits.upstreamBufferBytes) return
+    // It would not read a Close frame either. `terminate` reports the end before it returns, so the state comes first.
+    this.#upstream = null
+    this.#fail('upstream_stalled')
+    upstream.terminate()
   }
 
   #watchSilence(nowMs: number): void {
-    const decision = this.#silence?.decide(nowMs)
-    if (decision?.kind === 'fill') this.#audio?.fillSilence(decision.pieceMs, nowMs)
+    const decision = this.#parts?.silence.decide(nowMs)
+    if (decision?.kind === 'fill') this.#parts?.audio.fillSilence(decision.pieceMs, nowMs)
     else if (decision?.kind === 'timeout') this.#finish(new RelayError('audio_timeout'))
   }
 
@@ -380,6 +382,16 @@ export class Session implements ClientListener, UpstreamListener {
   /** A result may be one of several in a message of the upstream, and the one before may have ended the session. */
   #deliverResult(message: string): void {
     if (this.#state !== 'closed') this.#outbox.send(message)
+  }
+
+  #refuseAudio(pcm: Uint8Array, code: ErrorCode, message?: string): void {
+    this.#deps.metrics.audioDroppedBytes += pcm.length
+    this.#fail(code, message)
+  }
+
+  #failInternal(error: unknown): void {
+    this.#deps.log.sessionOnFailure(this.id, error)
+    this.#fail('internal')
   }
 
   #fail(code: ErrorCode, message?: string): void {
@@ -396,50 +408,32 @@ export class Session implements ClientListener, UpstreamListener {
     const wasOpen = this.#state === 'open'
     this.#move('closed')
     this.#closeUpstream(wasOpen)
-    if (error !== null) this.#outbox.sendLast(errorMessage(error, this.id))
-    else if (code === 'normal') this.#outbox.sendLast(this.#endMessage())
+    const figures = sessionFigures(this.#parts, this.#opening)
+    this.#outbox.end(this.#lastMessage(code, error, figures))
     const closeCode = error?.definition.closeCode ?? (code === 'normal' ? 1000 : null)
     if (closeCode !== null) this.#client.close(closeCode, code)
-    this.#report(code, error)
+    const durationSeconds = (this.#deps.clock.monotonicMs() - this.#startedMs) / 1000
+    this.#deps.metrics.countSessionEnded(code, durationSeconds)
+    this.#deps.log.sessionOnEnd(endRecord(this.id, code, error, durationSeconds, figures, this.#opening))
     this.#deps.onClosed(this)
   }
 
+  /** An open upstream hears that the audio is over and gets a Close frame; `cancel` would just hang up. */
   #closeUpstream(wasOpen: boolean): void {
-    this.#dial?.cancel()
-    if (wasOpen && this.#upstream !== null) this.#audio?.finish(this.#deps.clock.monotonicMs())
-    this.#audio?.discard()
-    this.#upstream?.close()
+    const upstream = this.#upstream
     this.#upstream = null
+    if (upstream === null) this.#dial?.cancel()
+    else if (wasOpen) this.#parts?.audio.finish(this.#deps.clock.monotonicMs())
+    this.#parts?.audio.discard()
+    upstream?.close()
   }
 
-  #endMessage(): string {
-    return endMessage({
-      sessionId: this.id,
-      audioSeconds: this.#audio?.timeline.clientSeconds ?? 0,
-      billedSeconds: this.#billedSeconds(),
-      finals: this.#forwarder?.finals ?? 0,
-      rollovers: 0,
-    })
-  }
-
-  #billedSeconds(): number {
-    if (this.#opening === null) return 0
-    return Math.max(MIN_BILLED_SECONDS, Math.ceil(this.#audio?.timeline.upstreamSeconds ?? 0))
-  }
-
-  #report(code: ErrorCode, error: RelayError | null): void {
-    const durationSeconds = (this.#deps.clock.monotonicMs() - this.#startedMs) / 1000
-    this.#deps.metrics.countSessionEnded(code, durationSeconds)
-    const figures = {
-      durationSeconds,
-      receivedBytes: this.#audio?.receivedBytes ?? 0,
-      clientSeconds: this.#audio?.timeline.clientSeconds ?? 0,
-      silenceSeconds: this.#audio?.timeline.silenceSeconds ?? 0,
-      billedSeconds: this.#billedSeconds(),
-      frames: this.#audio?.sentFrames ?? 0,
-      finals: this.#forwarder?.finals ?? 0,
-    }
-    this.#deps.log.sessionOnEnd(endRecord(this.id, code, error, figures, this.#opening))
+  /** `null` when the client is gone. */
+  #lastMessage(code: ErrorCode, error: RelayError | null, figures: SessionFigures): string | null {
+    if (error !== null) return errorMessage(error, this.id)
+    if (code !== 'normal') return null
+    const { audioSeconds, billedSeconds, finals } = figures
+    return endMessage({ sessionId: this.id, audioSeconds, billedSeconds, finals, rollovers: 0 })
   }
 
   #move(to: SessionState): void {

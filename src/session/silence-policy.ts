@@ -3,6 +3,9 @@
  *
  * The service gives up after 15 s without audio, and bills every second it gets. So silence is sent in real time only
  * at first, which lets the service end the open segment, and then just often enough to keep the stream.
+ *
+ * A client that sends a second of audio once a second is not silent in between: its audio covers the time to come, and
+ * silence put in there would cut its words apart.
  */
 import type { SessionLimits } from './limits.ts'
 
@@ -13,11 +16,14 @@ export const KEEP_INTERVAL_MS = 4_000
 export const KEEP_PIECE_MS = 100
 /** Audio that is late by less than this is jitter, not silence. */
 export const GRACE_MS = 400
+/** Audio covers at most this much of the time to come: the longest message, and well below the 15 s of the service. */
+export const MAX_COVER_MS = 5_000
 /** Longest piece in one AudioEvent. */
 const MAX_PIECE_MS = 200
 
 export type SilenceDecision =
   | { readonly kind: 'wait' }
+  /** A whole number of milliseconds, at least 1. */
   | { readonly kind: 'fill'; readonly pieceMs: number }
   | { readonly kind: 'timeout' }
 
@@ -30,37 +36,51 @@ export class SilencePolicy {
   readonly #limits: SilenceLimits
   /** Compressed audio cannot be filled: its frames depend on each other. */
   readonly #canFill: boolean
-  #quietSinceMs: number
+  #heardAtMs: number
   #lastSentMs: number
-  #keptAliveUntilMs = -Infinity
+  #coveredUntilMs: number
+  #keptAliveAtMs = -Infinity
   #leadLeftMs = LEAD_MS
   #filledMs = 0
 
   constructor(limits: SilenceLimits, canFill: boolean, nowMs: number) {
     this.#limits = limits
     this.#canFill = canFill
-    this.#quietSinceMs = nowMs
+    this.#heardAtMs = nowMs
     this.#lastSentMs = nowMs
+    this.#coveredUntilMs = nowMs
   }
 
-  audioArrived(nowMs: number): void {
-    this.#quietSinceMs = nowMs
+  /** The upstream is open, and what was queued is sent: time counts from here. */
+  upstreamOpened(nowMs: number): void {
+    this.#heardAtMs = nowMs
     this.#lastSentMs = nowMs
+    this.#coveredUntilMs = Math.max(this.#coveredUntilMs, nowMs)
+  }
+
+  audioArrived(audioMs: number, nowMs: number): void {
+    this.#heardAtMs = nowMs
+    this.#lastSentMs = nowMs
+    this.#coveredUntilMs = Math.min(Math.max(this.#coveredUntilMs, nowMs) + audioMs, nowMs + MAX_COVER_MS)
     this.#leadLeftMs = LEAD_MS
   }
 
   /** The client says that nobody speaks: its silence is filled for as long as it would otherwise have timed out. */
   keepAlive(nowMs: number): void {
-    this.#keptAliveUntilMs = nowMs + this.#limits.audioTimeoutMs
+    this.#keptAliveAtMs = nowMs
   }
 
+  /** To be called often; when it answers `fill`, the silence is taken as sent. */
   decide(nowMs: number): SilenceDecision {
     const { audioTimeoutMs, silence, silenceFillMaxMs } = this.#limits
-    const mayFill = this.#canFill && (silence === 'fill' || nowMs < this.#keptAliveUntilMs)
-    if (!mayFill || this.#filledMs >= silenceFillMaxMs) {
-      return nowMs - Math.max(this.#quietSinceMs, this.#lastSentMs) >= audioTimeoutMs ? TIMEOUT : WAIT
+    const canFill = this.#canFill && this.#filledMs < silenceFillMaxMs
+    const isKeptAlive = nowMs - this.#keptAliveAtMs < audioTimeoutMs
+    if (!canFill || !(silence === 'fill' || isKeptAlive)) {
+      // What was kept alive until now has been silent since; what cannot be filled any more lasts as long as the service waits.
+      const sinceMs = canFill ? Math.max(this.#heardAtMs, this.#keptAliveAtMs) : this.#lastSentMs
+      return nowMs - sinceMs >= audioTimeoutMs ? TIMEOUT : WAIT
     }
-    const pieceMs = this.#nextPiece(nowMs - this.#lastSentMs)
+    const pieceMs = this.#nextPiece(nowMs - Math.max(this.#lastSentMs, this.#coveredUntilMs))
     if (pieceMs === 0) return WAIT
     this.#lastSentMs = nowMs
     this.#filledMs += pieceMs
@@ -68,10 +88,11 @@ export class SilencePolicy {
   }
 
   #nextPiece(quietMs: number): number {
-    if (this.#leadLeftMs <= 0) return quietMs < KEEP_INTERVAL_MS ? 0 : KEEP_PIECE_MS
+    const leftMs = this.#limits.silenceFillMaxMs - this.#filledMs
+    if (this.#leadLeftMs === 0) return quietMs < KEEP_INTERVAL_MS ? 0 : Math.min(KEEP_PIECE_MS, leftMs)
     const isStart = this.#leadLeftMs === LEAD_MS
     if (quietMs < (isStart ? GRACE_MS : KEEP_PIECE_MS)) return 0
-    const pieceMs = Math.min(quietMs, MAX_PIECE_MS, this.#leadLeftMs)
+    const pieceMs = Math.min(Math.floor(quietMs), MAX_PIECE_MS, this.#leadLeftMs, leftMs)
     this.#leadLeftMs -= pieceMs
     return pieceMs
   }

@@ -8,15 +8,19 @@
 /** One mark for each stretch of audio of at least this length; together they cover the longest segment (about 30 s). */
 const MARK_SECONDS = 0.1
 const MARK_COUNT = 320
+/** Sums of fractions: 0.3 - 0.2 is less than 0.1. */
+const ROUNDING_SECONDS = 1e-6
 
 interface InsertedSilence {
-  /** In the upstream's time. */
+  /** Position of the client. Two at one position are one: no audio is between them. */
   readonly atSeconds: number
-  readonly seconds: number
+  /** All the silence put in before this one, so that a time is found without a sum. */
+  readonly beforeSeconds: number
+  seconds: number
 }
 
-/** Stretches of inserted silence that touch are one; more separate ones than this are joined to the last. */
-const MAX_SILENCES = 4096
+/** The oldest is forgotten first: results are about the last half minute. */
+const MAX_SILENCES = 1024
 
 export class Timeline {
   #clientSeconds = 0
@@ -43,7 +47,8 @@ export class Timeline {
   addAudio(seconds: number, nowMs: number): void {
     this.#clientSeconds += seconds
     const last = (this.#marks - 1 + MARK_COUNT) % MARK_COUNT
-    if (this.#marks > 0 && this.#clientSeconds - (this.#markPositions[last] ?? 0) < MARK_SECONDS) return
+    const sinceMark = this.#clientSeconds - (this.#markPositions[last] ?? 0)
+    if (this.#marks > 0 && sinceMark < MARK_SECONDS - ROUNDING_SECONDS) return
     const slot = this.#marks % MARK_COUNT
     this.#markPositions[slot] = this.#clientSeconds
     this.#markTimesMs[slot] = nowMs
@@ -52,29 +57,27 @@ export class Timeline {
 
   addSilence(seconds: number): void {
     const last = this.#silences.at(-1)
-    const at = this.upstreamSeconds
-    if (
-      last !== undefined &&
-      (last.atSeconds + last.seconds === at || this.#silences.length === MAX_SILENCES)
-    ) {
-      this.#silences[this.#silences.length - 1] = {
-        atSeconds: last.atSeconds,
-        seconds: last.seconds + seconds,
-      }
+    if (last?.atSeconds === this.#clientSeconds) {
+      last.seconds += seconds
     } else {
-      this.#silences.push({ atSeconds: at, seconds })
+      this.#silences.push({ atSeconds: this.#clientSeconds, beforeSeconds: this.#silenceSeconds, seconds })
+      if (this.#silences.length > MAX_SILENCES) this.#silences.shift()
     }
     this.#silenceSeconds += seconds
   }
 
-  /** What to add to a time of the upstream to get the client's; negative once silence was put in before it. */
-  shiftAt(upstreamSeconds: number): number {
-    let shift = 0
-    for (const silence of this.#silences) {
-      if (silence.atSeconds >= upstreamSeconds) break
-      shift -= Math.min(silence.seconds, upstreamSeconds - silence.atSeconds)
+  /**
+   * The client's position of a time of the upstream; a time within inserted silence is the position where it was put
+   * in. Never falls, so that a word does not end before it starts.
+   */
+  clientTime(upstreamSeconds: number): number {
+    for (let index = this.#silences.length - 1; index >= 0; index -= 1) {
+      const silence = this.#silences[index]
+      if (silence === undefined) continue
+      const intoSeconds = upstreamSeconds - silence.atSeconds - silence.beforeSeconds
+      if (intoSeconds > 0) return silence.atSeconds + Math.max(0, intoSeconds - silence.seconds)
     }
-    return shift
+    return upstreamSeconds - (this.#silences[0]?.beforeSeconds ?? 0)
   }
 
   /** When the audio at a position (client time) was there, monotonic ms; `null` when it is not known any more. */
@@ -82,7 +85,8 @@ export class Timeline {
     const oldest = Math.max(0, this.#marks - MARK_COUNT)
     let arrival: number | null = this.#marks === 0 ? null : this.#timeOf(this.#marks - 1)
     for (let mark = this.#marks - 1; mark >= oldest; mark -= 1) {
-      if ((this.#markPositions[mark % MARK_COUNT] ?? 0) < positionSeconds) return arrival
+      const position = this.#markPositions[mark % MARK_COUNT] ?? 0
+      if (position < positionSeconds - ROUNDING_SECONDS) return arrival
       arrival = this.#timeOf(mark)
     }
     return oldest === 0 ? arrival : null

@@ -6,6 +6,7 @@ import { ERRORS, RelayError } from '../errors.ts'
 import { decodeMessages, type DecodedMessage } from '../eventstream/decode.ts'
 import { EventStreamError } from '../eventstream/errors.ts'
 import { stringHeader } from '../eventstream/headers.ts'
+import { TranscriptEventError } from '../transcribe/results.ts'
 import { classifyException, readException, safeDetail } from '../transcribe/exceptions.ts'
 import type { SessionMetrics } from './ports.ts'
 import type { ResultForwarder } from './result-forwarder.ts'
@@ -22,14 +23,23 @@ export class UpstreamReader {
     this.#metrics = metrics
   }
 
-  /** Reads one WebSocket message (a view, valid during the call). Returns what it ended the stream with, or `null`. */
+  /**
+   * Reads one WebSocket message (a view, valid during the call). Returns what it ended the stream with, or `null`.
+   * Throws what is not the upstream's doing: a bug.
+   */
   read(bytes: Uint8Array, nowMs: number): RelayError | null {
     this.#nowMs = nowMs
     try {
       decodeMessages(bytes, this.#onMessage)
     } catch (error) {
-      if (error instanceof EventStreamError) this.#metrics.countDecodeError(error.code)
-      return new RelayError('upstream_protocol', { detail: nameOf(error), cause: error })
+      if (error instanceof EventStreamError) {
+        this.#metrics.countDecodeError(error.code)
+        return new RelayError('upstream_protocol', { detail: error.code, cause: error })
+      }
+      if (error instanceof TranscriptEventError) {
+        return new RelayError('upstream_protocol', { detail: error.defect, cause: error })
+      }
+      throw error
     }
     return this.#error
   }
@@ -54,10 +64,4 @@ export class UpstreamReader {
       detail: name,
     })
   }
-}
-
-/** What went wrong, for the log: names only, no content. */
-function nameOf(error: unknown): string {
-  if (error instanceof EventStreamError) return error.code
-  return error instanceof Error ? error.name : 'unknown'
 }
