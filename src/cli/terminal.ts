@@ -1,0 +1,51 @@
+/**
+ * Where a command's output goes: two streams and what is known of the screen. Everything that a command prints passes
+ * here, so that a test can read it and nothing else writes to the console.
+ */
+import { stripVTControlCharacters } from 'node:util'
+
+export interface Terminal {
+  /** Standard output is a screen: lines may be rewritten in place. */
+  readonly interactive: boolean
+  /** Width of the screen, characters; of printed pages where there is no screen. */
+  readonly columns: number
+  /** Standard output, as it is. */
+  write(text: string): void
+  /** One line on standard output. */
+  print(line: string): void
+  /** One line on standard error. */
+  warn(line: string): void
+}
+
+/** The part of a Node stream that a terminal needs. */
+export interface TextSink {
+  readonly isTTY?: boolean
+  readonly columns?: number
+  write(text: string): unknown
+}
+
+/** Width of pages that go to a file or a pipe. */
+export const PAGE_COLUMNS = 100
+
+export function createTerminal(stdout: TextSink, stderr: TextSink): Terminal {
+  return {
+    interactive: stdout.isTTY === true,
+    get columns() {
+      return stdout.isTTY === true ? (stdout.columns ?? PAGE_COLUMNS) : PAGE_COLUMNS
+    },
+    write(text) {
+      stdout.write(text)
+    },
+    print(line) {
+      stdout.write(`${line}\n`)
+    },
+    warn(line) {
+      stderr.write(`${line}\n`)
+    },
+  }
+}
+
+/** Text of another process, made safe to show: a transcript must not be able to drive the terminal. */
+export function printable(text: string): string {
+  return stripVTControlCharacters(text).replace(/\p{Cc}/gu, ' ')
+}

@@ -1,0 +1,299 @@
+/**
+ * A client of the relay: one plain WebSocket, PCM out, JSON in. It knows nothing of AWS and nothing of the relay's code.
+ *
+ * It uses the package `ws`, which belongs to `upstream/` and `emulator/` elsewhere: this client stands on the far side of
+ * the relay, like any other client, and shares no socket and no setting with them.
+ *
+ * Audio is paced by the clock, not by pauses: message N is due when its last sample would have left a microphone that
+ * started with the first message. Waits that are a little long therefore never add up.
+ */
+import type { IncomingMessage } from 'node:http'
+import { WebSocket } from 'ws'
+import type { RawData } from 'ws'
+import type { Clock, Timer } from '../clock.ts'
+import { parseJson, readFailure, readResults, readServerMessage } from './server-message.ts'
+import type { RelayFailure, ServerMessage } from './server-message.ts'
+import { countResult, createStatistics } from './statistics.ts'
+import type { StreamStatistics } from './statistics.ts'
+
+export interface StreamInput {
+  /** `ws:` or `wss:`, query included. */
+  readonly url: string
+  readonly token: string | null
+  /** PCM, already cut into messages. */
+  readonly chunks: AsyncIterable<Uint8Array>
+  readonly bytesPerSecond: number
+  /** 1: real time; `Infinity`: as fast as the socket takes it. */
+  readonly speed: number
+  readonly connectTimeoutMs: number
+  /** Longest wait for `End` after the last audio. */
+  readonly endTimeoutMs: number
+  /** Aborted: no more audio, ask for the last results. */
+  readonly stop?: AbortSignal
+}
+
+export interface StreamListener {
+  /** Every message of the relay, in order, as it came and parsed. */
+  onMessage(message: ServerMessage, text: string): void
+  onAudioSent(sentSeconds: number): void
+}
+
+export type StreamOutcome =
+  | { readonly kind: 'done'; readonly statistics: StreamStatistics; readonly end: ServerMessage | null }
+  | {
+      readonly kind: 'failed'
+      readonly statistics: StreamStatistics
+      readonly failure: RelayFailure
+      /** Of the refused upgrade; `null` when it was accepted or never answered. */
+      readonly httpStatus: number | null
+      /** `null` before the upgrade. */
+      readonly closeCode: number | null
+    }
+
+/** Ours: audio that may wait in the socket before the next message is held back. */
+export const MAX_BUFFERED_BYTES = 262_144
+/** Ours: the most that is read of the body of a refusal. */
+const MAX_REFUSAL_BYTES = 16_384
+/** Ours: the largest message taken from a relay. */
+const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+const CLOSE_STREAM = '{"type":"CloseStream"}'
+const CLOSE_NORMAL = 1000
+
+/** Streams all of `chunks`. Rejects only when the audio itself cannot be read; all else is in the outcome. */
+export function streamAudio(
+  input: StreamInput,
+  listener: StreamListener,
+  clock: Clock,
+): Promise<StreamOutcome> {
+  return new Promise((resolve, reject) => {
+    new ThinClient(input, listener, clock, resolve, reject).start()
+  })
+}
+
+class ThinClient {
+  readonly #input: StreamInput
+  readonly #listener: StreamListener
+  readonly #clock: Clock
+  readonly #resolve: (outcome: StreamOutcome) => void
+  readonly #reject: (error: unknown) => void
+  readonly #statistics = createStatistics()
+  readonly #socket: WebSocket
+  /** Wakes the pump out of whatever it waits for. */
+  #wake: () => void = ignore
+  #endTimer: Timer | null = null
+  #startedAtMs: number | null = null
+  /** `sending` until the last audio, then `ending` until the close. */
+  #state: 'sending' | 'ending' | 'settled' = 'sending'
+  #failure: RelayFailure | null = null
+  #end: ServerMessage | null = null
+
+  constructor(
+    input: StreamInput,
+    listener: StreamListener,
+    clock: Clock,
+    resolve: (outcome: StreamOutcome) => void,
+    reject: (error: unknown) => void,
+  ) {
+    this.#input = input
+    this.#listener = listener
+    this.#clock = clock
+    this.#resolve = resolve
+    this.#reject = reject
+    const { url, token, connectTimeoutMs } = input
+    this.#socket = new WebSocket(url, {
+      perMessageDeflate: false,
+      handshakeTimeout: connectTimeoutMs,
+      maxPayload: MAX_MESSAGE_BYTES,
+      headers: token === null ? {} : { authorization: `Bearer ${token}` },
+    })
+  }
+
+  start(): void {
+    const socket = this.#socket
+    socket.on('open', () => this.#socketOnOpen())
+    socket.on('message', (data, isBinary) => this.#socketOnMessage(data, isBinary))
+    socket.on('unexpected-response', (_request, response) => this.#socketOnRefusal(response))
+    socket.on('error', error => this.#socketOnError(error))
+    socket.on('close', (code, reason) => this.#socketOnClose(code, reason.toString('utf8')))
+    this.#input.stop?.addEventListener('abort', this.#onStop, { once: true })
+    if (this.#input.stop?.aborted === true) this.#onStop()
+  }
+
+  readonly #onStop = (): void => {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#finish()
+    else
+      this.#fail(
+        { code: 'stopped', message: 'Stopped before the stream was open.', retryable: true },
+        null,
+        null,
+      )
+  }
+
+  #socketOnOpen(): void {
+    this.#pump().catch((error: unknown) => this.#inputOnError(error))
+  }
+
+  #socketOnMessage(data: RawData, isBinary: boolean): void {
+    const text = isBinary ? '' : textOf(data)
+    const message = isBinary ? null : readServerMessage(text)
+    // What is no message of the protocol is nothing to stop for; the relay may be of another version.
+    if (message === null || this.#state === 'settled') return
+    this.#count(message)
+    this.#listener.onMessage(message, text)
+  }
+
+  #socketOnRefusal(response: IncomingMessage): void {
+    const parts: Buffer[] = []
+    let bytes = 0
+    response.on('data', (part: Buffer) => {
+      bytes += part.length
+      if (bytes <= MAX_REFUSAL_BYTES) parts.push(part)
+      else response.destroy()
+    })
+    response.once('close', () => {
+      const status = response.statusCode ?? 0
+      const body = parseJson(Buffer.concat(parts).toString('utf8'))
+      const failure = typeof body === 'object' && body !== null ? readFailure({ ...body }) : null
+      this.#fail(failure ?? plainRefusal(status), status, null)
+      this.#socket.terminate()
+    })
+  }
+
+  #socketOnError(error: Error): void {
+    if (this.#state === 'settled') return
+    const wasOpen = this.#startedAtMs !== null
+    const code = 'code' in error && typeof error.code === 'string' ? error.code : error.message
+    const what = wasOpen ? 'The connection to the relay broke' : 'The relay cannot be reached'
+    this.#failure ??= { ...LOCAL, code: 'connection_failed', message: `${what} (${code}).` }
+  }
+
+  #socketOnClose(closeCode: number, reason: string): void {
+    const opened = this.#startedAtMs !== null
+    if (this.#failure === null && closeCode === CLOSE_NORMAL) this.#settle()
+    else this.#fail(this.#failure ?? describeClose(closeCode, reason), null, opened ? closeCode : null)
+  }
+
+  #inputOnError(error: unknown): void {
+    if (this.#state === 'settled') return
+    this.#socket.close(CLOSE_NORMAL)
+    this.#release()
+    this.#reject(error)
+  }
+
+  async #pump(): Promise<void> {
+    const { chunks, bytesPerSecond, speed } = this.#input
+    const startedAtMs = this.#clock.monotonicMs()
+    this.#startedAtMs = startedAtMs
+    for await (const chunk of chunks) {
+      const dueSeconds = (this.#statistics.audioBytes + chunk.length) / bytesPerSecond
+      await this.#waitUntil(startedAtMs + (dueSeconds * 1000) / speed)
+      if (this.#state !== 'sending') return
+      const whenTaken = this.#send(chunk)
+      this.#statistics.audioBytes += chunk.length
+      this.#statistics.audioSeconds = dueSeconds
+      this.#statistics.frames += 1
+      this.#listener.onAudioSent(dueSeconds)
+      if (this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) await whenTaken
+    }
+    this.#finish()
+  }
+
+  /** Resolves when the kernel has the message, or the socket is gone. */
+  #send(chunk: Uint8Array): Promise<void> {
+    return new Promise(resolve => {
+      // An error reaches `socketOnClose` as well; here it only ends the wait.
+      this.#socket.send(chunk, () => resolve())
+    })
+  }
+
+  #waitUntil(dueAtMs: number): Promise<void> {
+    const delayMs = dueAtMs - this.#clock.monotonicMs()
+    if (!(delayMs > 0)) return Promise.resolve()
+    return new Promise(resolve => {
+      const timer = this.#clock.setTimer(delayMs, resolve)
+      this.#wake = () => {
+        timer.cancel()
+        resolve()
+      }
+    })
+  }
+
+  /** No more audio: asks for the last results. */
+  #finish(): void {
+    if (this.#state !== 'sending') return
+    this.#state = 'ending'
+    this.#wake()
+    this.#socket.send(CLOSE_STREAM, ignore)
+    const { endTimeoutMs } = this.#input
+    this.#endTimer = this.#clock.setTimer(endTimeoutMs, () => {
+      this.#failure ??= {
+        ...LOCAL,
+        code: 'end_timeout',
+        message: `The relay did not end the stream in ${endTimeoutMs} ms.`,
+      }
+      this.#socket.terminate()
+    })
+  }
+
+  #count(message: ServerMessage): void {
+    const { speed } = this.#input
+    const sinceStartMs = this.#clock.monotonicMs() - (this.#startedAtMs ?? this.#clock.monotonicMs())
+    if (message.type === 'Transcript') {
+      for (const result of readResults(message)) countResult(this.#statistics, result, sinceStartMs, speed)
+    } else if (message.type === 'Warning') this.#statistics.warnings += 1
+    else if (message.type === 'Rollover') this.#statistics.rollovers += 1
+    else if (message.type === 'End') this.#end = message
+    else if (message.type === 'Error') this.#failure = readFailure(message)
+  }
+
+  #settle(): void {
+    if (this.#state === 'settled') return
+    this.#release()
+    this.#resolve({ kind: 'done', statistics: this.#statistics, end: this.#end })
+  }
+
+  #fail(
+    failure: Pick<RelayFailure, 'code' | 'message' | 'retryable'> & Partial<RelayFailure>,
+    httpStatus: number | null,
+    closeCode: number | null,
+  ): void {
+    if (this.#state === 'settled') return
+    this.#release()
+    if (this.#socket.readyState === WebSocket.CONNECTING) this.#socket.terminate()
+    const whole = { ...LOCAL, ...failure }
+    this.#resolve({ kind: 'failed', statistics: this.#statistics, failure: whole, httpStatus, closeCode })
+  }
+
+  #release(): void {
+    this.#state = 'settled'
+    this.#endTimer?.cancel()
+    this.#input.stop?.removeEventListener('abort', this.#onStop)
+    this.#wake()
+  }
+}
+
+/** A failure that the relay did not report: nothing speaks against another try. */
+const LOCAL = { retryable: true, retryAfterMs: null, requestId: null } as const
+
+function plainRefusal(status: number): RelayFailure {
+  // Without a body of the protocol something else answered: 5xx and 429 may pass, the rest will not.
+  const retryable = status >= 500 || status === 429
+  const message = `The upgrade was answered with HTTP ${status}. Is this the address of a relay?`
+  return { ...LOCAL, retryable, code: `http_${status}`, message }
+}
+
+/** For a close without an `Error` message before it: 44xx and client bugs stop, all else may be tried again. */
+function describeClose(closeCode: number, reason: string): RelayFailure {
+  const final = [1002, 1003, 1007, 1008, 1009].includes(closeCode) || (closeCode >= 4400 && closeCode < 4500)
+  const code = /^[a-z_]{1,64}$/.test(reason) ? reason : 'connection_closed'
+  return { ...LOCAL, retryable: !final, code, message: `The relay closed the stream with ${closeCode}.` }
+}
+
+function textOf(data: RawData): string {
+  if (Array.isArray(data)) return Buffer.concat(data).toString('utf8')
+  return (Buffer.isBuffer(data) ? data : Buffer.from(data)).toString('utf8')
+}
+
+function ignore(): void {
+  // A send that fails is followed by the close of the socket, which is where it is handled.
+}
