@@ -1,0 +1,140 @@
+/**
+ * The operators' port: liveness, readiness and metrics, on `node:http` so that it answers when the client port cannot, and
+ * apart from it so that no ingress exposes it.
+ *
+ * `/livez` is 200 while the process runs its event loop; it looks at nothing else, as a restart would end every session.
+ * `/readyz` is 200 or 503 with the reasons. `/metrics` is the exposition of the registry.
+ */
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+
+export interface Readiness {
+  readonly ready: boolean
+  /** Why not: error codes, short words. Empty when ready. */
+  readonly reasons: readonly string[]
+}
+
+export interface Exposition {
+  readonly contentType: string
+  readonly body: string
+}
+
+export interface OpsServerOptions {
+  /** Address to bind. Default `0.0.0.0`. */
+  readonly host?: string
+  /** Default 9090; 0 takes any free port. */
+  readonly port?: number
+  readonly readiness: () => Readiness
+  readonly scrape: () => Promise<Exposition>
+  /** A bug in `readiness` or `scrape`. */
+  readonly onFailure: (error: unknown) => void
+}
+
+export interface OpsServer {
+  /** Rejects with the system's error when the port cannot be bound. */
+  listen(): Promise<{ readonly host: string; readonly port: number }>
+  /** Ends every connection; resolves when the port is free. */
+  close(): Promise<void>
+}
+
+const HEADERS_TIMEOUT_MS = 5000
+const REQUEST_TIMEOUT_MS = 10_000
+const KEEP_ALIVE_TIMEOUT_MS = 5000
+/** Covers an answer that does not come or is not read. */
+const SOCKET_TIMEOUT_MS = 15_000
+const CONNECTIONS_CHECK_MS = 1000
+const MAX_HEADER_BYTES = 8 * 1024
+/** A scraper or two, the probes, and a person. */
+const MAX_CONNECTIONS = 64
+
+interface Answer {
+  readonly status: number
+  readonly contentType: string
+  readonly body: string
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export function createOpsServer(options: OpsServerOptions): OpsServer {
+  const { host = '0.0.0.0', port = 9090 } = options
+  const server = createServer(
+    {
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: CONNECTIONS_CHECK_MS,
+      maxHeaderSize: MAX_HEADER_BYTES,
+    },
+    (request, response) => void respond(request, response, options),
+  )
+  server.setTimeout(SOCKET_TIMEOUT_MS)
+  server.maxConnections = MAX_CONNECTIONS
+  return {
+    listen: async () => ({ host, port: await listen(server, host, port) }),
+    close: async () => close(server),
+  }
+}
+
+async function respond(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: OpsServerOptions,
+): Promise<void> {
+  // A body is not asked for; reading it away keeps the connection usable.
+  request.resume()
+  const { status, contentType, body, headers } = await answerOf(request, options)
+  response.writeHead(status, {
+    'Content-Type': contentType,
+    'Content-Length': Buffer.byteLength(body),
+    'Cache-Control': 'no-store',
+    ...headers,
+  })
+  response.end(request.method === 'HEAD' ? undefined : body)
+}
+
+async function answerOf(request: IncomingMessage, options: OpsServerOptions): Promise<Answer> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return { ...json(405, { error: 'method_not_allowed' }), headers: { Allow: 'GET, HEAD' } }
+  }
+  try {
+    switch (request.url?.split('?', 1)[0]) {
+      case '/livez':
+        return json(200, { status: 'alive' })
+      case '/readyz':
+        return answerReadiness(options.readiness())
+      case '/metrics':
+        return { status: 200, ...(await options.scrape()) }
+      default:
+        return json(404, { error: 'not_found' })
+    }
+  } catch (error) {
+    options.onFailure(error)
+    return json(500, { error: 'internal' })
+  }
+}
+
+function answerReadiness({ ready, reasons }: Readiness): Answer {
+  return json(ready ? 200 : 503, { ready, reasons })
+}
+
+function json(status: number, value: Readonly<Record<string, unknown>>): Answer {
+  return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` }
+}
+
+async function listen(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen({ host, port, exclusive: true }, () => {
+      server.off('error', reject)
+      resolve((server.address() as AddressInfo).port)
+    })
+  })
+}
+
+async function close(server: Server): Promise<void> {
+  return new Promise(resolve => {
+    // The only error is that it does not listen, and then it is closed.
+    server.close(() => resolve())
+    server.closeAllConnections()
+  })
+}
