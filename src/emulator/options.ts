@@ -39,7 +39,7 @@ export type EmulatorOptionDefinition = NumberDefinition | TextDefinition | Choic
 export const EMULATOR_OPTIONS = {
   host: {
     kind: 'text',
-    unit: 'host name or address',
+    unit: 'a host name or address',
     default: '127.0.0.1',
     pattern: /^[0-9a-zA-Z.:-]{1,255}$/,
     doc: 'Address to listen on.',
@@ -54,7 +54,7 @@ export const EMULATOR_OPTIONS = {
   },
   region: {
     kind: 'text',
-    unit: 'AWS region',
+    unit: 'an AWS region',
     default: 'us-east-1',
     pattern: /^[a-z]{2}(-[a-z]+)+-\d{1,2}$/,
     doc: 'Region that the credential scope of a signature must name.',
@@ -213,7 +213,7 @@ function brokenRule(value: unknown, definition: EmulatorOptionDefinition): strin
       return isIn ? null : `a whole number from ${min} to ${max} (${unit})`
     }
     case 'text':
-      return typeof value === 'string' && definition.pattern.test(value) ? null : `a ${definition.unit}`
+      return typeof value === 'string' && definition.pattern.test(value) ? null : `${definition.unit}`
     default:
       return typeof value === 'string' && definition.values.includes(value)
         ? null

@@ -76,7 +76,7 @@ interface Settings {
 
 /** One process and what belongs to its channel. */
 interface Recogniser {
-  readonly process: ChildProcessByStdio<Writable, Readable, null>
+  readonly child: ChildProcessByStdio<Writable, Readable, null>
   readonly resampler: Resampler
 }
 
@@ -107,10 +107,10 @@ class PocketsphinxEngine implements Engine {
       return
     }
     const channels = splitChannels(audio, this.#parameters)
-    for (const [channel, { process, resampler }] of this.#recognisers.entries()) {
+    for (const [channel, { child, resampler }] of this.#recognisers.entries()) {
       const samples = resampler.push(channels[channel] ?? new Int16Array(0))
-      process.stdin.write(Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength))
-      if (process.stdin.writableLength > this.#settings.maxBacklogBytes) {
+      child.stdin.write(Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength))
+      if (child.stdin.writableLength > this.#settings.maxBacklogBytes) {
         this.#fail('The recogniser cannot keep up with the audio.')
         return
       }
@@ -128,15 +128,15 @@ class PocketsphinxEngine implements Engine {
     this.#finishTimer = clock.setTimer(finishTimeoutMs, () =>
       this.#fail('The recogniser did not finish in time.'),
     )
-    for (const { process } of this.#recognisers) {
-      process.stdin.end(Buffer.alloc(BYTES_PER_SECOND * TRAILING_SILENCE_SECONDS))
+    for (const { child } of this.#recognisers) {
+      child.stdin.end(Buffer.alloc(BYTES_PER_SECOND * TRAILING_SILENCE_SECONDS))
     }
   }
 
   close(): void {
     this.#isClosed = true
     this.#finishTimer?.cancel()
-    for (const { process } of this.#recognisers) process.kill('SIGKILL')
+    for (const { child } of this.#recognisers) child.kill('SIGKILL')
   }
 
   #start(stream: EngineStream, channelId: string | null): Recogniser {
@@ -156,7 +156,7 @@ class PocketsphinxEngine implements Engine {
     child.stdin.on('error', () => undefined)
     child.stdout.setEncoding('utf8')
     child.stdout.on('data', (text: string) => output.write(text))
-    return { process: child, resampler: new Resampler(stream.parameters.sampleRateHz, RECOGNISER_HZ) }
+    return { child, resampler: new Resampler(stream.parameters.sampleRateHz, RECOGNISER_HZ) }
   }
 
   #recogniserOnUtterance(builder: ResultBuilder, index: number, words: readonly HeardWord[]): void {
