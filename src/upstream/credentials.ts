@@ -116,7 +116,7 @@ class RefreshingCredentials implements CredentialSource {
   async get({ minRemainingMs = 0, force = false }: CredentialRequest = {}): Promise<AwsCredentials> {
     const cached = this.#cached
     const remainingMs = this.#remainingMs()
-    if (force && this.#takeForce()) return this.#refreshOrCached()
+    if (force && (this.#refreshing !== null || this.#takeForce())) return this.#refreshOrCached()
     if (cached !== null && remainingMs > minRemainingMs) {
       if (remainingMs <= this.#refreshBeforeMs) this.#refreshInBackground()
       return cached
