@@ -96,7 +96,7 @@ export const SERVER_OPTIONS = {
     unit: 'bytes',
     default: 16_384,
     min: 1024,
-    max: 16_777_216,
+    max: 8_388_608,
     doc: 'Results waiting for a client that reads slowly, past which it gets final results only: the next partial result supersedes the one left out.',
   },
   clientSoftBufferBytes: {
@@ -105,7 +105,7 @@ export const SERVER_OPTIONS = {
     unit: 'bytes',
     default: 65_536,
     min: 4096,
-    max: 16_777_216,
+    max: 8_388_608,
     doc: 'Results waiting for a client that reads slowly, past which the session ends with `slow_consumer`.',
   },
   clientHardBufferBytes: {
@@ -114,7 +114,7 @@ export const SERVER_OPTIONS = {
     unit: 'bytes',
     default: 262_144,
     min: 69_632,
-    max: 67_108_864,
+    max: 16_777_216,
     doc: 'Hard limit of the same buffer, in the socket itself: what is sent above it is lost, the Close frame too. So it leaves room above the soft limit.',
   },
   clientCloseTimeoutMs: {
