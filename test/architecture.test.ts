@@ -10,6 +10,7 @@ const MAX_FILE_LINES = 400
 const RANKS: Readonly<Record<string, number>> = {
   errors: 0,
   clock: 0,
+  version: 0,
   eventstream: 1,
   transcribe: 1,
   protocol: 2,
@@ -92,7 +93,8 @@ t.test('each third-party package is imported by its owner alone', async t => {
     for (const specifier of imports.filter(name => !name.startsWith('.') && !name.startsWith('node:'))) {
       const owners = OWNERS[packageOf(specifier)]
       if (owners === undefined) wrong.push(`${path} imports ${specifier}, which has no owner`)
-      else if (!owners.includes(place)) wrong.push(`${path} imports ${specifier}, which belongs to ${owners.join(', ')}`)
+      else if (!owners.includes(place))
+        wrong.push(`${path} imports ${specifier}, which belongs to ${owners.join(', ')}`)
     }
   }
   t.strictSame(wrong, [])

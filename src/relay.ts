@@ -1,0 +1,374 @@
+/**
+ * The wiring: options in, a running relay out. The one place where the two sides, the metrics and the log meet.
+ *
+ * `start` opens both ports and answers as soon as clients can connect; credentials that are missing or late make it
+ * not ready, never dead. `drain` lets sessions end in their own time, then in ours. `close` ends everything now.
+ */
+import type { Clock } from './clock.ts'
+import { systemClock } from './clock.ts'
+import type { RelayOptions } from './config/options.ts'
+import { ConfigError } from './config/problems.ts'
+import { resolveOptions } from './config/resolve.ts'
+import { streamDefaults } from './config/stream-defaults.ts'
+import { RelayError } from './errors.ts'
+import type { Logger } from './log.ts'
+import { createLogger, createSessionLog } from './log.ts'
+import type { RelayMetrics } from './metrics/registry.ts'
+import { createMetrics } from './metrics/registry.ts'
+import type { ClientServer } from './server/app.ts'
+import { createClientServer } from './server/app.ts'
+import { readOpenFileLimit, sessionCapacity } from './server/file-limit.ts'
+import { VIOLATION_CODES } from './server/metrics.ts'
+import type { OpsServer } from './server/ops.ts'
+import { createOpsServer } from './server/ops.ts'
+import type { Authorize } from './server/options.ts'
+import { SessionRegistry } from './session/registry.ts'
+import type { Endpoint } from './transcribe/endpoints.ts'
+import { EndpointError, resolveEndpoint } from './transcribe/endpoints.ts'
+import type { AwsCredentials } from './upstream/aws-credentials.ts'
+import { CONNECT_REASONS } from './upstream/connect-failure.ts'
+import type { CredentialSource } from './upstream/credentials.ts'
+import { createCredentialSource, createStaticCredentials } from './upstream/credentials.ts'
+import { createDialer } from './upstream/dial.ts'
+import { resolveRegion } from './upstream/region.ts'
+import { VERSION } from './version.ts'
+
+/** Everything that can be replaced. Nothing is needed: the defaults are the real world. */
+export interface RelayDependencies {
+  /** Fixed keys instead of the AWS credential chain: development, an emulator. */
+  readonly credentials?: AwsCredentials
+  readonly logger?: Logger
+  readonly clock?: Clock
+  /** Decides for each client whether it may come in; throws a `RelayError` to refuse. */
+  readonly authorize?: Authorize
+  /** Where `AWS_REGION` and the like are read from; nothing unless given. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  /** Certificates to trust for the upstream instead of the system's, PEM. */
+  readonly upstreamCa?: string
+  /** In [0, 1). */
+  readonly random?: () => number
+}
+
+export interface RelayAddresses {
+  readonly host: string
+  readonly port: number
+  readonly opsHost: string
+  readonly opsPort: number
+  /** `ws://host:port/v1/stream` */
+  readonly url: string
+  /** `http://host:port`, of `/livez`, `/readyz` and `/metrics` */
+  readonly opsUrl: string
+}
+
+export interface Relay {
+  /** Opens both ports. @throws ConfigError, ListenError, UwsLoadError */
+  start(): Promise<RelayAddresses>
+  /**
+   * Lets nobody in, waits for the sessions, ends the rest with their finals delivered, then closes. Bounded by
+   * `drainTimeoutMs` and `flushTimeoutMs`.
+   */
+  drain(): Promise<void>
+  /** Ends every session with 1012 and closes both ports. */
+  close(): Promise<void>
+  readonly activeSessions: number
+  readonly isDraining: boolean
+  /** Fulfilled once the relay is closed, whoever closed it. */
+  readonly closed: Promise<void>
+}
+
+/** How long after the announcement of a drain the last client should be back. */
+const RECONNECT_SPREAD_MS = 2_000
+/** On top of the flush: the time for closing handshakes. */
+const DRAIN_SLACK_MS = 2_000
+
+/** Checks the options and builds a relay that is not started. @throws ConfigError with every problem. */
+export function createRelay(
+  options: Partial<RelayOptions> = {},
+  dependencies: RelayDependencies = {},
+): Relay {
+  const { options: resolved } = resolveOptions({ overrides: options })
+  return new RunningRelay(resolved, dependencies)
+}
+
+class RunningRelay implements Relay {
+  readonly closed: Promise<void>
+  readonly #options: RelayOptions
+  readonly #deps: RelayDependencies
+  readonly #clock: Clock
+  readonly #logger: Logger
+  #onClosed: () => void = () => {}
+  #registry: SessionRegistry | null = null
+  #server: ClientServer | null = null
+  #ops: OpsServer | null = null
+  #credentials: CredentialSource | null = null
+  #draining: Promise<void> | null = null
+  #isClosed = false
+
+  constructor(options: RelayOptions, dependencies: RelayDependencies) {
+    this.#options = options
+    this.#deps = dependencies
+    this.#clock = dependencies.clock ?? systemClock
+    this.#logger = dependencies.logger ?? createLogger({ level: options.logLevel, version: VERSION })
+    this.closed = new Promise(resolve => {
+      this.#onClosed = resolve
+    })
+  }
+
+  get activeSessions(): number {
+    return this.#registry?.activeCount ?? 0
+  }
+
+  get isDraining(): boolean {
+    return this.#registry?.isDraining ?? false
+  }
+
+  async start(): Promise<RelayAddresses> {
+    checkOpenFiles(this.#options.maxSessions)
+    const endpoint = await this.#resolveEndpoint()
+    const credentials = this.#createCredentials(endpoint.region)
+    const metrics = this.#createMetrics(credentials)
+    const registry = this.#createRegistry(endpoint, credentials, metrics)
+    const server = this.#createServer(registry, metrics)
+    const ops = createOpsServer({
+      host: this.#options.opsHost,
+      port: this.#options.opsPort,
+      readiness: () => this.#readiness(),
+      scrape: () => metrics.scrape(),
+      onFailure: error => this.#logger.error('operations port failed', { error }),
+    })
+    this.#credentials = credentials
+    this.#registry = registry
+    this.#server = server
+    this.#ops = ops
+    try {
+      credentials.start()
+      const client = await server.listen()
+      const operations = await ops.listen()
+      metrics.setBuild(nameOfBuild(server))
+      return this.#report(client, operations, endpoint)
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+  }
+
+  async drain(): Promise<void> {
+    this.#draining ??= this.#drain()
+    await this.#draining
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return this.closed
+    this.#isClosed = true
+    this.#registry?.abortAll()
+    this.#registry?.close()
+    this.#server?.close()
+    this.#credentials?.close()
+    await this.#ops?.close()
+    this.#onClosed()
+  }
+
+  async #drain(): Promise<void> {
+    const registry = this.#registry
+    if (registry !== null && !this.#isClosed) {
+      this.#logger.info('draining', { sessions: registry.activeCount })
+      registry.announceDrain()
+      const { drainTimeoutMs, flushTimeoutMs } = this.#options
+      if (!(await this.#emptyWithin(registry, drainTimeoutMs))) {
+        this.#logger.warn('drain deadline', { sessions: registry.activeCount })
+        registry.finishAll()
+        await this.#emptyWithin(registry, flushTimeoutMs + DRAIN_SLACK_MS)
+      }
+    }
+    await this.close()
+    this.#logger.info('relay stopped')
+  }
+
+  async #emptyWithin(registry: SessionRegistry, timeoutMs: number): Promise<boolean> {
+    return new Promise(resolve => {
+      const timer = this.#clock.setTimer(timeoutMs, () => resolve(false))
+      void registry.whenEmpty().then(() => {
+        timer.cancel()
+        resolve(true)
+      })
+    })
+  }
+
+  async #resolveEndpoint(): Promise<Endpoint> {
+    const { dualStack, endpoint: endpointOverride, fips, profile } = this.#options
+    try {
+      const { region } = await resolveRegion({
+        region: this.#options.region ?? undefined,
+        profile: profile ?? undefined,
+        env: this.#deps.env ?? {},
+      })
+      return resolveEndpoint({ region, fips, dualStack, endpointOverride })
+    } catch (error) {
+      if (error instanceof EndpointError) {
+        const path = error.field === 'region' ? 'option region' : 'option endpoint'
+        throw new ConfigError([{ path, value: error.value, rule: error.rule }])
+      }
+      if (error instanceof RelayError)
+        throw new ConfigError([
+          { path: 'option region', value: null, rule: `cannot be found. ${error.message}` },
+        ])
+      throw error
+    }
+  }
+
+  #createCredentials(region: string): CredentialSource {
+    const { credentialsRefreshBeforeMs, credentialsTimeoutMs, profile } = this.#options
+    if (this.#deps.credentials !== undefined)
+      return createStaticCredentials(this.#deps.credentials, this.#clock)
+    return createCredentialSource({
+      clock: this.#clock,
+      profile: profile ?? undefined,
+      region,
+      refreshBeforeMs: credentialsRefreshBeforeMs,
+      timeoutMs: credentialsTimeoutMs,
+    })
+  }
+
+  #createMetrics(credentials: CredentialSource): RelayMetrics {
+    return createMetrics({
+      version: VERSION,
+      connectReasons: CONNECT_REASONS,
+      violationReasons: VIOLATION_CODES,
+      sources: {
+        activeSessions: () => this.activeSessions,
+        maxSessions: () => this.#options.maxSessions,
+        isReady: () => this.#readiness().ready,
+        isDraining: () => this.isDraining,
+        clientBufferedBytes: () => this.#registry?.buffered('client') ?? { sum: 0, max: 0 },
+        upstreamBufferedBytes: () => this.#registry?.buffered('upstream') ?? { sum: 0, max: 0 },
+        credentials: () => credentials.figures,
+        logLines: () => this.#logger.lines,
+        lostLogLines: () => this.#logger.lostLines(),
+      },
+    })
+  }
+
+  #createRegistry(endpoint: Endpoint, credentials: CredentialSource, metrics: RelayMetrics): SessionRegistry {
+    const options = this.#options
+    const random = this.#deps.random ?? Math.random
+    const dialer = createDialer({
+      clock: this.#clock,
+      endpoint,
+      credentials,
+      metrics,
+      random,
+      ca: this.#deps.upstreamCa,
+      maxMessageBytes: options.upstreamMaxMessageBytes,
+      log: {
+        dialOnAttemptFailed: record => this.#logger.warn('upstream connect failed', { ...record }),
+        dialOnClockCorrected: record => this.#logger.warn('clock is wrong, corrected', { ...record }),
+      },
+      limits: {
+        dialAttempts: options.dialAttempts,
+        dialBackoffMs: options.dialBackoffMs,
+        dialDeadlineMs: options.dialDeadlineMs,
+        connectTimeoutMs: options.connectTimeoutMs,
+        closeTimeoutMs: options.upstreamCloseTimeoutMs,
+        pingIntervalMs: options.upstreamPingIntervalMs,
+        expiresSeconds: options.presignExpiresSeconds,
+      },
+    })
+    return new SessionRegistry(
+      { maxSessions: options.maxSessions, tickMs: options.tickMs, reconnectSpreadMs: RECONNECT_SPREAD_MS },
+      {
+        clock: this.#clock,
+        dialer,
+        metrics,
+        random,
+        limits: options,
+        defaults: streamDefaults(options),
+        log: createSessionLog(this.#logger, options),
+        readiness: () => {
+          const { ready, reason } = credentials.readiness()
+          return ready ? null : new RelayError('not_ready', { detail: reason })
+        },
+      },
+    )
+  }
+
+  #createServer(registry: SessionRegistry, metrics: RelayMetrics): ClientServer {
+    const { clientCloseTimeoutMs, clientHardBufferBytes, handshakeErrors, handshakeTimeoutMs, host, port } =
+      this.#options
+    return createClientServer(
+      {
+        host,
+        port,
+        clientHardBufferBytes,
+        handshakeErrors,
+        handshakeTimeoutMs,
+        maxMessageBytes: this.#options.maxMessageBytes,
+        idleTimeoutSeconds: this.#options.idleTimeoutSeconds,
+        closeTimeoutMs: clientCloseTimeoutMs,
+        authorize: this.#deps.authorize ?? null,
+        streamDefaults: streamDefaults(this.#options),
+        clock: this.#clock,
+        metrics,
+        onFailure: error => this.#logger.error('failure outside of a session', { error }),
+      },
+      registry,
+    )
+  }
+
+  #readiness(): { readonly ready: boolean; readonly reasons: readonly string[] } {
+    const reasons: string[] = []
+    if (this.isDraining || this.#isClosed) reasons.push('draining')
+    const credentials = this.#credentials?.readiness()
+    if (credentials !== undefined && credentials.reason !== null) reasons.push(credentials.reason)
+    return { ready: reasons.length === 0, reasons }
+  }
+
+  #report(
+    client: { readonly host: string; readonly port: number },
+    operations: { readonly host: string; readonly port: number },
+    endpoint: Endpoint,
+  ): RelayAddresses {
+    const addresses: RelayAddresses = {
+      host: client.host,
+      port: client.port,
+      opsHost: operations.host,
+      opsPort: operations.port,
+      url: `ws://${reachable(client.host)}:${client.port}/v1/stream`,
+      opsUrl: `http://${reachable(operations.host)}:${operations.port}`,
+    }
+    for (const warning of endpoint.warnings) this.#logger.warn('endpoint', { warning })
+    this.#logger.info('relay started', {
+      listening: addresses.url,
+      operations: addresses.opsUrl,
+      region: endpoint.region,
+      upstream: endpoint.host,
+      native_build: this.#server === null ? null : nameOfBuild(this.#server),
+      open_file_limit: readOpenFileLimit(),
+    })
+    return addresses
+  }
+}
+
+function nameOfBuild({ build }: ClientServer): string {
+  return build === null ? 'unknown' : `${build.packageName}@${build.version}`
+}
+
+/** An address that a client on this machine can use. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (host === '::') return '[::1]'
+  return host.includes(':') ? `[${host}]` : host
+}
+
+function checkOpenFiles(maxSessions: number): void {
+  const limit = readOpenFileLimit()
+  if (limit === null) return
+  const capacity = sessionCapacity(limit)
+  if (maxSessions <= capacity) return
+  throw new ConfigError([
+    {
+      path: 'option maxSessions',
+      value: String(maxSessions),
+      rule: `must be at most ${capacity}: the limit of open files is ${limit}, and each session takes two`,
+    },
+  ])
+}
