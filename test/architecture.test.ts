@@ -33,6 +33,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   'uWebSockets.js-glibc227': ['server'],
   ws: ['upstream', 'emulator', 'cli'],
   '@aws-sdk/credential-providers': ['upstream'],
+  '@smithy/core': ['upstream'],
   '@smithy/signature-v4': ['upstream'],
   'prom-client': ['metrics'],
   pino: ['log'],
@@ -44,6 +45,8 @@ interface SourceFile {
   readonly place: string
   readonly lines: number
   readonly text: string
+  /** Without comments. */
+  readonly code: string
   readonly imports: readonly string[]
 }
 
@@ -53,8 +56,11 @@ function readSources(): SourceFile[] {
     .map(name => {
       const path = join(SOURCE, name)
       const text = readFileSync(path, 'utf8')
-      const imports = [...text.matchAll(/(?:from|import|import\()\s*'([^']+)'/g)].map(match => match[1] ?? '')
-      return { path, place: placeOf(path), lines: text.split('\n').length - 1, text, imports }
+      const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '')
+      const imports = [...code.matchAll(/(?:\bfrom |^import |\bimport\()'([^'\n]+)'/gm)].map(
+        match => match[1] ?? '',
+      )
+      return { path, place: placeOf(path), lines: text.split('\n').length - 1, text, code, imports }
     })
 }
 
@@ -103,13 +109,13 @@ t.test('each third-party package is imported by its owner alone', async t => {
 t.test('only the command line touches the process', async t => {
   const wrong = sources
     .filter(({ place }) => place !== 'cli')
-    .filter(({ text }) => /\bprocess\.(?:argv|exit|exitCode|env|on|once|stdin)\b/.test(text))
+    .filter(({ code }) => /\bprocess\.(?:argv|exit|exitCode|env|on|once|stdin)\b/.test(code))
     .map(({ path }) => path)
   t.strictSame(wrong, [])
 })
 
 t.test('certificates of the upstream are always verified', async t => {
-  const wrong = sources.filter(({ text }) => /rejectUnauthorized/.test(text)).map(({ path }) => path)
+  const wrong = sources.filter(({ code }) => /rejectUnauthorized(?!: true)/.test(code)).map(({ path }) => path)
   t.strictSame(wrong, [])
 })
 
