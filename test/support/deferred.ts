@@ -8,11 +8,16 @@ export interface Deferred<T> {
 }
 
 export function defer<T>(): Deferred<T> {
-  let resolve: (value: T) => void = () => undefined
-  let reject: (error: unknown) => void = () => undefined
+  let resolve: (value: T) => void = unset
+  let reject: (error: unknown) => void = unset
   const promise = new Promise<T>((onValue, onError) => {
     resolve = onValue
     reject = onError
   })
   return { promise, resolve, reject }
+}
+
+/** Never called: the promise calls its executor before its constructor returns. */
+function unset(): void {
+  throw new Error('not set')
 }

@@ -1,6 +1,7 @@
 /**
  * Small servers that stand where Amazon Transcribe would, on port 0, ended with the test that opened them.
  */
+import diagnostics from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
@@ -87,4 +88,15 @@ export async function startUpstream(t: Test, options: ServerOptions = {}): Promi
 /** A TCP server that does as it is told with each connection. */
 export async function startTcp(t: Test, onConnection: (socket: net.Socket) => void): Promise<number> {
   return listen(t, net.createServer(onConnection))
+}
+
+/** When the next HTTP client of this process has got the head of its answer, and has told its listeners. */
+export async function whenClientGetsResponse(): Promise<void> {
+  await new Promise<void>(resolve => {
+    function clientOnResponse(): void {
+      diagnostics.unsubscribe('http.client.response.finish', clientOnResponse)
+      setImmediate(resolve)
+    }
+    diagnostics.subscribe('http.client.response.finish', clientOnResponse)
+  })
 }

@@ -1,4 +1,3 @@
-import diagnostics from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import http from 'node:http'
 import type net from 'node:net'
@@ -15,8 +14,15 @@ import { CONNECT_REASONS, reasonOfError, reasonOfStatus } from '../../src/upstre
 import type { ConnectFailure, ConnectPhase } from '../../src/upstream/connect-failure.ts'
 import { PresignedUrl } from '../../src/upstream/presigned-url.ts'
 import { makeCertificates } from '../support/certificates.ts'
+import { defer } from '../support/deferred.ts'
 import { ManualClock } from '../support/manual-clock.ts'
-import { listen, localEndpoint, startTcp, startUpstream } from '../support/upstream-server.ts'
+import {
+  listen,
+  localEndpoint,
+  startTcp,
+  startUpstream,
+  whenClientGetsResponse,
+} from '../support/upstream-server.ts'
 
 /** A name server that does not answer. */
 const never: LookupFunction = () => undefined
@@ -30,25 +36,18 @@ function connect(
   connector = new Connector({ clock: systemClock, closeTimeoutMs: 1000, ...options }),
 ) {
   const { host, secure, url } = endpoint
-  let cancel = () => {}
-  const outcome = new Promise<Outcome>(resolve => {
-    const target = {
-      url: new PresignedUrl(`${url}?secret=1`),
-      host,
-      secure,
-      origin: `https://${host}`,
-      timeoutMs: 5000,
-    }
-    const attempt = connector.connect(target, {
-      connectOnOpen: opened => {
+  const outcome = defer<Outcome>()
+  const attempt = connector.connect(
+    { url: new PresignedUrl(`${url}?secret=1`), host, secure, origin: `https://${host}`, timeoutMs: 5000 },
+    {
+      connectOnOpen(opened) {
         t.teardown(() => opened.webSocket.terminate())
-        resolve({ opened })
+        outcome.resolve({ opened })
       },
-      connectOnFailure: failure => resolve({ failure }),
-    })
-    cancel = () => attempt.cancel()
-  })
-  return { outcome, cancel: () => cancel() }
+      connectOnFailure: failure => outcome.resolve({ failure }),
+    },
+  )
+  return { outcome: outcome.promise, cancel: () => attempt.cancel() }
 }
 
 async function failureOf(outcome: Promise<Outcome>): Promise<ConnectFailure> {
@@ -288,10 +287,9 @@ t.test('a redirect is a refusal: nothing is sent to where it points', async t =>
 })
 
 t.test('a refusal with an endless body is cut at 4 KiB', async t => {
-  let closed = () => {}
-  const ended = new Promise<void>(resolve => (closed = resolve))
+  const ended = defer<void>()
   const server = await startTcp(t, socket => {
-    socket.on('close', closed)
+    socket.on('close', () => ended.resolve())
     socket.once('data', () => {
       socket.write('HTTP/1.1 503 Busy\r\nTransfer-Encoding: chunked\r\n\r\n')
       const writeOn = (): void => {
@@ -302,7 +300,7 @@ t.test('a refusal with an endless body is cut at 4 KiB', async t => {
     })
   })
   t.match(await failureOf(connect(t, localEndpoint(server)).outcome), { reason: 'http_503' })
-  await ended
+  await ended.promise
 })
 
 t.test('a refusal whose body drips counts with what has come when the time is up', async t => {
@@ -310,15 +308,9 @@ t.test('a refusal whose body drips counts with what has come when the time is up
   const port = await startTcp(t, socket =>
     socket.once('data', () => socket.write('HTTP/1.1 429 Slow\r\nContent-Length: 9\r\n\r\n{}')),
   )
-  const responseSeen = new Promise<void>(resolve => {
-    function onResponse(): void {
-      diagnostics.unsubscribe('http.client.response.finish', onResponse)
-      setImmediate(resolve)
-    }
-    diagnostics.subscribe('http.client.response.finish', onResponse)
-  })
+  const responded = whenClientGetsResponse()
   const { outcome } = connect(t, localEndpoint(port), { clock })
-  await responseSeen
+  await responded
   clock.advance(5000)
   t.match(await failureOf(outcome), { reason: 'http_429', refusal: { status: 429 } })
 })
@@ -332,13 +324,12 @@ t.test('cancelled in any phase, it is silent and leaves no connection', async t 
   ]
   for (const [phase, start] of phases) {
     const clock = new ManualClock()
-    let reached = () => {}
-    const phaseReached = new Promise<void>(resolve => (reached = resolve))
-    const endpoint = await start(() => reached())
+    const reached = defer<void>()
+    const endpoint = await start(() => reached.resolve())
     const { outcome, cancel } = connect(t, endpoint, { clock, ca: good.cert, lookup: never })
     let settled = false
     void outcome.then(() => (settled = true))
-    await phaseReached
+    await reached.promise
     cancel()
     cancel()
     await new Promise(resolve => setImmediate(resolve))

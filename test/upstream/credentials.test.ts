@@ -8,6 +8,7 @@ import {
   describeSafely,
 } from '../../src/upstream/credentials.ts'
 import type { CredentialSource, CredentialSourceOptions } from '../../src/upstream/credentials.ts'
+import { defer } from '../support/deferred.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 
 const MINUTE = 60_000
@@ -129,32 +130,29 @@ t.test('a forced refresh gets others at once, but not more often than every five
   )
 })
 
-t.test(
-  'a provider that hangs is given up, its late answer is dropped, and a new attempt is made',
-  async t => {
-    const { clock, provider, source } = setUp()
-    let answerLate: (credentials: AwsCredentials) => void = () => undefined
-    provider.answer = () => new Promise(resolve => (answerLate = resolve))
-    const first = source.get()
-    await settle()
-    clock.advance(9999)
-    t.same(source.readiness(), { ready: false, reason: 'credentials_pending' })
-    clock.advance(1)
-    await t.rejects(first, {
-      code: 'not_ready',
-      detail: 'credentials_timeout: the provider did not answer in time',
-    })
-    t.same(source.readiness(), { ready: false, reason: 'credentials_timeout' })
-    answerLate({ accessKeyId: 'AKIALATE', secretAccessKey: 's' })
-    await settle()
-    t.equal(source.readiness().ready, false)
-    clock.advance(1000)
-    provider.answer = async () => ({ accessKeyId: 'AKIANEW', secretAccessKey: 's' })
-    t.equal((await source.get()).accessKeyId, 'AKIANEW')
-    t.same(source.figures, { refreshesOk: 1, refreshesFailed: 1, expiresAtMs: null })
-    t.equal(clock.pendingTimers, 0)
-  },
-)
+t.test('a provider that hangs is given up, its late answer is dropped, and it is asked again', async t => {
+  const { clock, provider, source } = setUp()
+  const late = defer<AwsCredentials>()
+  provider.answer = async () => late.promise
+  const first = source.get()
+  await settle()
+  clock.advance(9999)
+  t.same(source.readiness(), { ready: false, reason: 'credentials_pending' })
+  clock.advance(1)
+  await t.rejects(first, {
+    code: 'not_ready',
+    detail: 'credentials_timeout: the provider did not answer in time',
+  })
+  t.same(source.readiness(), { ready: false, reason: 'credentials_timeout' })
+  late.resolve({ accessKeyId: 'AKIALATE', secretAccessKey: 's' })
+  await settle()
+  t.equal(source.readiness().ready, false)
+  clock.advance(1000)
+  provider.answer = async () => ({ accessKeyId: 'AKIANEW', secretAccessKey: 's' })
+  t.equal((await source.get()).accessKeyId, 'AKIANEW')
+  t.same(source.figures, { refreshesOk: 1, refreshesFailed: 1, expiresAtMs: null })
+  t.equal(clock.pendingTimers, 0)
+})
 
 t.test(
   'attempts after failures are spaced from one second to thirty, with jitter, and recover unasked',
@@ -263,9 +261,11 @@ t.test('a provider that throws instead of rejecting is a failure like any other'
   await t.rejects(source.get(), { code: 'not_ready', detail: 'credentials_missing: TypeError: broken' })
 })
 
+function said(message: string, name = 'CredentialsProviderError'): string {
+  return describeSafely(Object.assign(new Error(message), { name }))
+}
+
 t.test('nothing of a message that may be a secret is repeated', async t => {
-  const said = (message: string, name = 'CredentialsProviderError') =>
-    describeSafely(Object.assign(new Error(message), { name }))
   t.equal(
     said('Could not load credentials from any providers'),
     'CredentialsProviderError: Could not load credentials from any providers',

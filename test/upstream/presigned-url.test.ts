@@ -8,8 +8,7 @@ t.test('no way of printing a presigned URL shows its query', async t => {
   const url = new PresignedUrl(`wss://host:8443/path?${SECRET}`)
   const printed = {
     string: String(url),
-    template: `${url.toString()}`,
-    concatenated: '' + url.toString(),
+    joined: [url].join(),
     json: JSON.stringify({ url }),
     inspected: inspect(url, { showHidden: true, depth: 9 }),
     nested: inspect({ deep: { url } }, { depth: 9 }),
