@@ -44,14 +44,12 @@ const NOBODY: UpstreamSocketListener = {
 
 export class UpstreamSocket implements UpstreamPort {
   readonly #webSocket: WebSocket
-  readonly #stream: Socket
   #listener: UpstreamSocketListener
   readonly #options: UpstreamSocketOptions
   readonly #pingTicker: Timer | null
   #closeTimer: Timer | null = null
   #closeRequested = false
   #ended = false
-  #corked = false
   /** Of the TCP or TLS socket; the WebSocket keeps it to itself. */
   #streamErrorCode: string | null = null
   #answersPings = false
@@ -64,7 +62,6 @@ export class UpstreamSocket implements UpstreamPort {
     options: UpstreamSocketOptions,
   ) {
     this.#webSocket = webSocket
-    this.#stream = stream
     this.#listener = listener
     this.#options = options
     const { clock, pingIntervalMs } = options
@@ -80,7 +77,7 @@ export class UpstreamSocket implements UpstreamPort {
 
   send(message: Uint8Array): void {
     if (this.#ended || this.#closeRequested) return
-    this.#cork()
+    // Not corked: frames of one turn in one write cost the same over TLS, and a single one costs more.
     this.#webSocket.send(message)
   }
 
@@ -131,22 +128,6 @@ export class UpstreamSocket implements UpstreamPort {
   abandon(): void {
     this.#listener = NOBODY
     process.nextTick(() => this.close())
-  }
-
-  readonly #uncork = (): void => {
-    this.#corked = false
-    this.#stream.uncork()
-  }
-
-  /**
-   * Frames of one turn leave in one write: a replay sends hundreds in a row, and each would be a system call and a TLS
-   * record of its own (the burst row of bench/e2e).
-   */
-  #cork(): void {
-    if (this.#corked) return
-    this.#corked = true
-    this.#stream.cork()
-    process.nextTick(this.#uncork)
   }
 
   #upstreamOnMessage(data: RawData, isBinary: boolean): void {
