@@ -13,7 +13,7 @@ import type { ClientServerOptions, ClientServerSettings } from './options.ts'
 import { resolveClientServerOptions } from './options.ts'
 import { httpRefusal, writeRefusal } from './refusal.ts'
 import type { SocketData, UpgradeAnswer, UpgradeContext } from './upgrade.ts'
-import { SESSION_ID_HEADER, UpgradeAttempt } from './upgrade.ts'
+import { reportHandshake, SESSION_ID_HEADER, UpgradeAttempt } from './upgrade.ts'
 import type { Uws, UwsApp, UwsBuild } from './uws.ts'
 import { loadUws } from './uws.ts'
 
@@ -180,17 +180,21 @@ class UwsClientServer implements ClientServer {
     this.#guard(response, () => {
       const handshake = readHandshake(response, request)
       const { error, status } = this.#refuseRequest(handshake)
-      this.#settings.metrics.countHandshake('rejected', error.code)
+      reportHandshake(this.#settings, 'rejected', error.code, null)
       writeRefusal(response, httpRefusal(error, handshake.sessionId, status), handshake.method !== 'head')
     })
   }
 
-  /** A throw in a native handler ends the process, and so does a request without an answer. */
+  /**
+   * A throw in a native handler ends the process, and so does a request without an answer. Only a bug comes to the second
+   * half, so the connection is ended without one; the library wants to see an abort handler for that.
+   */
   #guard(response: HttpResponse, handler: () => void): void {
     try {
       handler()
     } catch (error) {
       this.#settings.onFailure(error)
+      response.onAborted(() => {})
       response.close()
     }
   }

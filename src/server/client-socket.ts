@@ -140,9 +140,9 @@ export class ClientSocket implements ClientPort, SocketHandlers {
     const end: ClientEnd = this.#isForced
       ? { code: 'ping_timeout', closeCode: 1006 }
       : readClientEnd(closeCode, reason)
-    if (isViolation(end.code)) this.#options.metrics.countViolation(end.code)
     if (this.#listener === null) this.#earlyEnd = end
     else this.#reportEnd(end)
+    this.#count(end)
   }
 
   #reportEnd(end: ClientEnd): void {
@@ -150,6 +150,15 @@ export class ClientSocket implements ClientPort, SocketHandlers {
       this.#listener?.clientOnClose(end)
     } catch (error) {
       this.#fail(error)
+    }
+  }
+
+  #count({ code }: ClientEnd): void {
+    try {
+      if (isViolation(code)) this.#options.metrics.countViolation(code)
+      if (this.#isForced) this.#options.metrics.countForcedClose()
+    } catch (error) {
+      this.#options.onFailure(error)
     }
   }
 
@@ -161,7 +170,6 @@ export class ClientSocket implements ClientPort, SocketHandlers {
 
   #force(): void {
     this.#isForced = true
-    this.#options.metrics.countForcedClose()
     this.#socket?.close()
   }
 

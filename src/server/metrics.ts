@@ -14,7 +14,7 @@ export interface ServerMetrics {
    * left before the answer. What the native parser answers by itself (400 without Host, 431, 505) is not seen.
    */
   countHandshake(outcome: 'accepted' | 'rejected', code: ErrorCode): void
-  /** From the parsed request to the answer, the time of `authorize` included. */
+  /** From the parsed request to upgrade to its answer, the time of `authorize` included. */
   observeHandshakeSeconds(seconds: number): void
   countViolation(code: ViolationCode): void
   /** A client that did not read what was left for it within the close time-out. */

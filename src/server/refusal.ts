@@ -51,8 +51,11 @@ export function writeRefusal(response: HttpResponse, refusal: HttpRefusal, hasBo
   response.cork(() => {
     response.writeStatus(refusal.status)
     for (const [name, value] of refusal.headers) response.writeHeader(name, value)
-    if (hasBody) response.end(refusal.body, refusal.mustClose)
-    else response.endWithoutBody(Buffer.byteLength(refusal.body), refusal.mustClose)
+    if (hasBody) return response.end(refusal.body, refusal.mustClose)
+    if (refusal.mustClose) response.writeHeader('Connection', 'close')
+    // Without arguments: any length given here, `undefined` too, counts as promised and not sent, and for a response that
+    // is not complete when the handler returns the native library ends the process.
+    return response.endWithoutBody()
   })
 }
 

@@ -8,6 +8,7 @@
  */
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js'
 import type { Timer } from '../clock.ts'
+import type { ErrorCode } from '../errors.ts'
 import { RelayError } from '../errors.ts'
 import type { StreamQuery } from '../protocol/stream-request.ts'
 import { describeProblems, readStreamQuery } from '../protocol/stream-request.ts'
@@ -95,7 +96,7 @@ export class UpgradeAttempt {
         () => this.#authorizeOnSuccess(query),
         (error: unknown) => this.#refuse(this.#toRelayError(error)),
       )
-      .catch((error: unknown) => this.#context.settings.onFailure(error))
+      .catch(this.#context.settings.onFailure)
   }
 
   #authorizeOnSuccess(query: StreamQuery): void {
@@ -122,11 +123,10 @@ export class UpgradeAttempt {
   #accept(query: StreamQuery): void {
     const { settings, host } = this.#context
     const { sessionId, remoteAddress } = this.#handshake
-    this.#settle()
     const handlers = new ClientSocket(settings, client =>
       host.open(client, { sessionId, query, remoteAddress }),
     )
-    settings.metrics.countHandshake('accepted', 'normal')
+    this.#settle('accepted', 'normal')
     this.#upgrade(handlers)
   }
 
@@ -136,14 +136,12 @@ export class UpgradeAttempt {
     const isBySocket =
       handshakeErrors === 'websocket' || (handshakeErrors === 'auto' && isFromBrowser(this.#handshake))
     if (!isBySocket || !canRefuseBySocket(error)) return this.#refuseByHttp(error)
-    this.#settle()
-    this.#context.settings.metrics.countHandshake('rejected', error.code)
+    this.#settle('rejected', error.code)
     this.#upgrade(new RefusedSocket(error, this.#handshake.sessionId))
   }
 
   #refuseByHttp(error: RelayError): void {
-    this.#settle()
-    this.#context.settings.metrics.countHandshake('rejected', error.code)
+    this.#settle('rejected', error.code)
     writeRefusal(this.#response, httpRefusal(error, this.#handshake.sessionId))
   }
 
@@ -163,21 +161,35 @@ export class UpgradeAttempt {
 
   #clientOnAbort(): void {
     if (this.#isSettled) return
-    this.#settle()
-    this.#context.settings.metrics.countHandshake('rejected', 'client_closed')
+    this.#settle('rejected', 'client_closed')
   }
 
   /** From here on the response belongs to whoever settled. */
-  #settle(): void {
+  #settle(outcome: 'accepted' | 'rejected', code: ErrorCode): void {
     this.#isSettled = true
     this.#timer?.cancel()
-    const { clock, metrics } = this.#context.settings
-    metrics.observeHandshakeSeconds((clock.monotonicMs() - this.#startedMs) / 1000)
+    const { clock } = this.#context.settings
+    reportHandshake(this.#context.settings, outcome, code, clock.monotonicMs() - this.#startedMs)
   }
 
   #toRelayError(error: unknown): RelayError {
     if (error instanceof RelayError) return error
     this.#context.settings.onFailure(error)
     return new RelayError('internal', { cause: error })
+  }
+}
+
+/** Figures that fail are reported, and never cost a client its answer. `durationMs` is `null` for other requests. */
+export function reportHandshake(
+  { metrics, onFailure }: Pick<ClientServerSettings, 'metrics' | 'onFailure'>,
+  outcome: 'accepted' | 'rejected',
+  code: ErrorCode,
+  durationMs: number | null,
+): void {
+  try {
+    metrics.countHandshake(outcome, code)
+    if (durationMs !== null) metrics.observeHandshakeSeconds(durationMs / 1000)
+  } catch (error) {
+    onFailure(error)
   }
 }
