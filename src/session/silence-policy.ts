@@ -40,7 +40,8 @@ export class SilencePolicy {
   #lastSentMs: number
   #coveredUntilMs: number
   #keptAliveAtMs = -Infinity
-  #leadLeftMs = LEAD_MS
+  /** Nothing before the first audio: there is no segment to be ended. */
+  #leadLeftMs = 0
   #filledMs = 0
 
   constructor(limits: SilenceLimits, canFill: boolean, nowMs: number) {

@@ -1,0 +1,124 @@
+/** One session with everything around it in memory, and a clock that the test moves. */
+import { readStreamQuery, type StreamDefaults, type StreamQuery } from '../../src/protocol/stream-request.ts'
+import type { SessionLimits } from '../../src/session/limits.ts'
+import { SessionRegistry } from '../../src/session/registry.ts'
+import type { Session } from '../../src/session/session.ts'
+import { ManualClock } from './manual-clock.ts'
+import { MemoryClient, MemoryDialer, MemoryLog, MemoryMetrics, type MemoryDial } from './memory-ports.ts'
+
+/** The defaults of the configuration, so that a test says only what it is about. */
+export const LIMITS: SessionLimits = {
+  chunkMs: 100,
+  minChunkMs: 50,
+  maxChunkMs: 200,
+  pendingAudioBytes: 1_048_576,
+  paceBurstMs: 5000,
+  paceRate: 1.25,
+  messagesPerSecond: 500,
+  audioTimeoutMs: 14_000,
+  silence: 'end',
+  silenceFillMaxMs: 600_000,
+  maxSessionMs: 14_100_000,
+  sessionWarningMs: 60_000,
+  configureTimeoutMs: 5000,
+  flushTimeoutMs: 10_000,
+  upstreamBufferBytes: 1_048_576,
+  upstreamStallMs: 10_000,
+  clientPartialsBufferBytes: 16_384,
+  clientSoftBufferBytes: 65_536,
+  maxMessageBytes: 65_536,
+  allowUnredactedPartials: false,
+}
+
+export const DEFAULTS: StreamDefaults = {
+  parameters: { 'language-code': 'en-US', 'media-encoding': 'pcm', 'sample-rate': '16000' },
+  format: 'simple',
+  words: false,
+  partials: true,
+  extraLanguageCodes: [],
+}
+
+export const SESSION_ID = '11111111-2222-4333-8444-555555555555'
+export const TICK_MS = 100
+/** Of the default parameters. */
+export const BYTES_PER_MS = 32
+
+export function queryOf(queryString: string): StreamQuery {
+  const result = readStreamQuery(queryString, DEFAULTS)
+  if (!result.ok) throw new Error(JSON.stringify(result.problems))
+  return result.query
+}
+
+export interface Harness {
+  readonly clock: ManualClock
+  readonly client: MemoryClient
+  readonly dialer: MemoryDialer
+  readonly metrics: MemoryMetrics
+  readonly log: MemoryLog
+  readonly registry: SessionRegistry
+  readonly session: Session
+  /** The only dial. */
+  readonly dial: MemoryDial
+  /** Opens the upstream, in the middle of whose stream most tests begin. */
+  opened(): Harness
+}
+
+/** A session at its start: dialling, or waiting for Configure with `configure=true` in the query. */
+export function startSession(queryString = '', limits: Partial<SessionLimits> = {}): Harness {
+  const clock = new ManualClock()
+  const client = new MemoryClient()
+  const dialer = new MemoryDialer()
+  const metrics = new MemoryMetrics()
+  const log = new MemoryLog()
+  const registry = new SessionRegistry(
+    { maxSessions: 10, tickMs: TICK_MS, reconnectSpreadMs: 4000 },
+    {
+      clock,
+      dialer,
+      metrics,
+      log,
+      limits: { ...LIMITS, ...limits },
+      defaults: DEFAULTS,
+      readiness: () => null,
+      random: () => 0.5,
+    },
+  )
+  const listener = registry.open(client, {
+    sessionId: SESSION_ID,
+    query: queryOf(queryString),
+    remoteAddress: '192.0.2.1',
+  })
+  client.listener = listener
+  const harness: Harness = {
+    clock,
+    client,
+    dialer,
+    metrics,
+    log,
+    registry,
+    session: listener as Session,
+    get dial() {
+      return dialer.last
+    },
+    opened() {
+      dialer.last.open()
+      return harness
+    },
+  }
+  return harness
+}
+
+/** Audio that is no silence: every sample is different from the one before. */
+export function audioOf(ms: number, bytesPerMs = BYTES_PER_MS): Buffer {
+  const bytes = Buffer.alloc(Math.round(ms * bytesPerMs))
+  for (let index = 0; index < bytes.length; index += 1) bytes[index] = 1 + ((index * 7) % 250)
+  return bytes
+}
+
+/** Sends audio in real time: `pieceMs` of it every `pieceMs`. */
+export function speak({ clock, session }: Harness, ms: number, pieceMs = 100): void {
+  for (let sentMs = 0; sentMs < ms; sentMs += pieceMs) {
+    clock.advance(pieceMs)
+    session.clientOnAudio(audioOf(pieceMs))
+  }
+}
