@@ -126,10 +126,10 @@ export const UPSTREAM_OPTIONS = {
     theme: 'credentials',
     kind: 'integer',
     unit: 'seconds',
-    default: 60,
+    default: 300,
     min: 1,
     max: 300,
-    doc: 'How long a signed URL can be used to open a stream. It does not limit the stream.',
+    doc: 'How long a signed URL can be used to open a stream. It does not limit the stream. The longest allowed by default: a clock that is slow by more than this is refused.',
   },
   credentialsTimeoutMs: {
     theme: 'credentials',
