@@ -1,5 +1,5 @@
 /** The documents say what the code does: no error, warning, option or environment name is missing or made up. */
-import { readFileSync, readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import t from 'tap'
 import { OPTION_KEYS, envName } from '../src/config/options.ts'
 import { ERRORS, ERROR_CODES } from '../src/errors.ts'
