@@ -2,6 +2,7 @@
  * How a request is refused: as an HTTP answer, or, for a browser, as an `Error` message and a Close frame on a socket that
  * was opened for nothing else.
  */
+import { STATUS_CODES } from 'node:http'
 import type { HttpResponse } from 'uWebSockets.js'
 import type { RelayError } from '../errors.ts'
 import { errorMessage } from '../protocol/server-messages.ts'
@@ -17,15 +18,6 @@ export interface HttpRefusal {
   readonly mustClose: boolean
 }
 
-const PHRASES: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  404: 'Not Found',
-  405: 'Method Not Allowed',
-  426: 'Upgrade Required',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
-}
-
 /** `status` replaces that of the catalogue. */
 export function httpRefusal(error: RelayError, requestId: string, status = httpStatusOf(error)): HttpRefusal {
   const headers: [string, string][] = [
@@ -39,7 +31,7 @@ export function httpRefusal(error: RelayError, requestId: string, status = httpS
   if (status === 426) headers.push(['Upgrade', 'websocket'], ['Sec-WebSocket-Version', '13'])
   if (status === 405) headers.push(['Allow', 'GET'])
   return {
-    status: `${status} ${PHRASES[status] ?? 'Refused'}`,
+    status: `${status} ${STATUS_CODES[status]}`,
     headers,
     body: errorMessage(error, requestId),
     mustClose: error.code === 'draining',
