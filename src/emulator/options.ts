@@ -213,7 +213,7 @@ function brokenRule(value: unknown, definition: EmulatorOptionDefinition): strin
       return isIn ? null : `a whole number from ${min} to ${max} (${unit})`
     }
     case 'text':
-      return typeof value === 'string' && definition.pattern.test(value) ? null : `${definition.unit}`
+      return typeof value === 'string' && definition.pattern.test(value) ? null : definition.unit
     default:
       return typeof value === 'string' && definition.values.includes(value)
         ? null

@@ -17,7 +17,7 @@ import { ManualClock } from '../support/manual-clock.ts'
 import {
   openStream,
   Refused,
-  TranscribeClient,
+  type TranscribeClient,
   audioFrame,
   type OpenOptions,
 } from '../support/transcribe-client.ts'

@@ -2,7 +2,12 @@
 import { createHash, createHmac } from 'node:crypto'
 import { request } from 'node:http'
 import t, { type Test } from 'tap'
-import { createEmulator, type EmulatorOptions } from '../../src/emulator/index.ts'
+import {
+  createEmulator,
+  createScriptedEngine,
+  loadRecordings,
+  type EmulatorOptions,
+} from '../../src/emulator/index.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { createRandom } from '../support/random.ts'
@@ -150,12 +155,15 @@ t.test('keys that the service does not know are ignored, a repeated one is not',
   })
 })
 
+function sha256(data: string | Buffer): string {
+  return createHash('sha256').update(data).digest('hex')
+}
+
 /** The reference signer takes an object, which cannot hold a key twice. */
 function signTwice(host: string, tail: string): string {
   const stamp = new Date().toISOString().replace(/[-:]|\.\d{3}/g, '')
   const scope = `${stamp.slice(0, 8)}/us-east-1/transcribe/aws4_request`
   const query = `X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=${encodeURIComponent(`AKIDEXAMPLE/${scope}`)}&X-Amz-Date=${stamp}&X-Amz-Expires=60&X-Amz-SignedHeaders=host&language-code=en-US&media-encoding=pcm&${tail}`
-  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
   const canonical = ['GET', STREAM_PATH, query, `host:${host}`, '', 'host', sha256('')].join('\n')
   let key: Buffer = Buffer.from(`AWS4${EXAMPLE_KEY.secretAccessKey}`)
   for (const part of [...scope.split('/'), `AWS4-HMAC-SHA256\n${stamp}\n${scope}\n${sha256(canonical)}`]) {
@@ -247,6 +255,22 @@ t.test('the end of a stream proves every byte, however the audio was cut', async
   t.ok(record.audio.equals(audio.subarray(0, 1000)))
   t.equal(record.finalResults, client.finals.length)
   t.equal(record.partialResults, client.results.length - client.finals.length)
+})
+
+t.test('speech of known recordings comes back as its words, over the wire', async t => {
+  const recordings = await loadRecordings('examples/audio')
+  const { emulator, open } = await start(t, {
+    engine: createScriptedEngine({ recordings }),
+    startsPerSecond: 100,
+  })
+  for (const { samples, words } of recordings) {
+    const client = await open()
+    client.sendAudio(Buffer.from(samples.buffer, samples.byteOffset, samples.byteLength), 1234)
+    await client.end()
+    t.equal(client.text, words.map(({ content }) => content).join(' '))
+    t.ok(client.results[0]?.IsPartial)
+  }
+  t.ok(emulator.streams.every(({ partialResults, finalResults }) => partialResults > finalResults))
 })
 
 t.test('compressed audio is counted and proved, not decoded', async t => {

@@ -84,7 +84,7 @@ t.test(
   'neither the order of the pairs nor the form of their escapes matters, only what they decode to',
   async t => {
     const [, query = ''] = signed({ parameters: { ...PCM_16K, 'vocabulary-name': "a!'()*~" } }).split('?')
-    const shuffled = query.split('&').reverse().join('&')
+    const shuffled = query.split('&').toReversed().join('&')
     t.ok(verify(`${STREAM_PATH}?${shuffled}`).ok)
     t.ok(verify(`${STREAM_PATH}?${shuffled.replace('%21', '!').replace('~', '%7e')}`).ok)
     t.equal(parseQuery('a=%zz'), null)

@@ -34,6 +34,8 @@ interface Segment {
   squares: number
   hashedSamples: number
   readonly hash: Hash
+  /** Part of it is a recording that is known, so that there is nothing to report. */
+  isFamiliar: boolean
   /** Quiet frames since the last loud one: part of the segment only if it goes on. */
   quiet: Int16Array[]
 }
@@ -66,9 +68,9 @@ export class ChannelScribe {
     this.#frame = new Int16Array(Math.round(settings.sampleRateHz / FRAMES_PER_SECOND))
   }
 
-  /** How many real words were said; reports are none. */
-  get saidCount(): number {
-    return this.#saidCount
+  /** Words were said, or would have been if the audio had held a whole one. */
+  get knewWords(): boolean {
+    return this.#saidCount > 0 || this.#source.hasFollowed
   }
 
   /** The next `ResultId` number of this channel. */
@@ -100,33 +102,35 @@ export class ChannelScribe {
     this.#position += frame.length
     const squares = sumOfSquares(frame)
     const isLoud = levelDb(squares, frame.length) >= this.#settings.speechThresholdDb
-    if (isLoud) this.#hearLoud(frame, squares)
-    else this.#hearQuiet(frame)
-    const words = this.#source.hear(frame, start, isLoud && this.#segment !== null)
+    const speechSamples = isLoud ? this.#hearLoud(frame, squares) : this.#hearQuiet(frame)
+    const words = this.#source.hear(frame, start, speechSamples)
     if (words.length > 0) this.#addWords(this.#segment ?? this.#open(this.#position, []), words)
     if (this.#segment === null) this.#passSilence()
     else this.#advance(this.#segment)
   }
 
-  #hearLoud(frame: Int16Array, squares: number): void {
+  /** Returns how many samples of speech became known. */
+  #hearLoud(frame: Int16Array, squares: number): number {
     const segment = this.#segment
     if (segment !== null) {
       for (const quiet of segment.quiet) take(segment, quiet, sumOfSquares(quiet))
       segment.quiet = []
       take(segment, frame, squares)
       segment.lastLoudEnd = this.#position
-      return
+      return frame.length
     }
     this.#loudRun.push(frame)
-    if (this.#loudRun.length < ONSET_FRAMES) return
+    if (this.#loudRun.length < ONSET_FRAMES) return 0
     const run = this.#loudRun
     const runSamples = run.reduce((total, { length }) => total + length, 0)
     this.#open(this.#position - runSamples, run)
+    return runSamples
   }
 
-  #hearQuiet(frame: Int16Array): void {
+  #hearQuiet(frame: Int16Array): number {
     this.#loudRun = []
     this.#segment?.quiet.push(frame)
+    return 0
   }
 
   #open(startSample: number, frames: readonly Int16Array[]): Segment {
@@ -139,6 +143,7 @@ export class ChannelScribe {
       squares: 0,
       hashedSamples: 0,
       hash: createHash('sha256'),
+      isFamiliar: false,
       quiet: [],
     }
     for (const frame of frames) take(segment, frame, sumOfSquares(frame))
@@ -159,6 +164,7 @@ export class ChannelScribe {
   #advance(segment: Segment): void {
     const { sampleRateHz, pauseMs } = this.#settings
     segment.frames++
+    segment.isFamiliar ||= this.#source.isFollowing
     const quietSeconds = (this.#position - segment.lastLoudEnd) / sampleRateHz
     const seconds = (this.#position - segment.startSample) / sampleRateHz
     if (quietSeconds * 1000 >= pauseMs || seconds >= MAX_UTTERANCE_SECONDS) {
@@ -182,7 +188,7 @@ export class ChannelScribe {
   }
 
   #mustReport(segment: Segment): boolean {
-    return this.#settings.reportsSpeech && segment.words.length === 0 && !this.#source.isFollowing
+    return this.#settings.reportsSpeech && segment.words.length === 0 && !segment.isFamiliar
   }
 
   /** A report is one item, blanks and all. */

@@ -5,6 +5,7 @@
  * the language of the stream. Its backlog is bounded, and it never outlives its stream.
  */
 import { execFile, spawn, type ChildProcessByStdio } from 'node:child_process'
+import { kill } from 'node:process'
 import type { Readable, Writable } from 'node:stream'
 import type { StreamParameters } from '../../transcribe/parameters.ts'
 import { systemClock, type Clock, type Timer } from '../../clock.ts'
@@ -30,6 +31,12 @@ const RECOGNISER_HZ = 16_000
 const BYTES_PER_SECOND = RECOGNISER_HZ * 2
 const DEFAULT_BACKLOG_SECONDS = 60
 const DEFAULT_FINISH_TIMEOUT_MS = 60_000
+/**
+ * The program opens its input by name, which fails for the socket that Node gives a child as standard input; behind
+ * `cat` it is a pipe. The shell does not wait for `cat`, so that the end of the program is noticed whether audio comes or
+ * not. `$0` is the program. Without its parent, all of it ends with the input.
+ */
+const PIPELINE = 'exec 3<&0; (cat <&3 &) | "$0" -infile /dev/stdin -time yes -logfn /dev/null 3<&-'
 const DETECT_TIMEOUT_MS = 10_000
 /** The program hears speech only after a pause has ended it. */
 const TRAILING_SILENCE_SECONDS = 1
@@ -136,7 +143,7 @@ class PocketsphinxEngine implements Engine {
   close(): void {
     this.#isClosed = true
     this.#finishTimer?.cancel()
-    for (const { child } of this.#recognisers) child.kill('SIGKILL')
+    for (const { child } of this.#recognisers) killGroup(child)
   }
 
   #start(stream: EngineStream, channelId: string | null): Recogniser {
@@ -145,13 +152,12 @@ class PocketsphinxEngine implements Engine {
     const output = new PocketsphinxOutput(words =>
       this.#recogniserOnUtterance(builder, utteranceCount++, words),
     )
-    const child = spawn(
-      this.#settings.program,
-      ['-infile', '/dev/stdin', '-time', 'yes', '-logfn', '/dev/null'],
-      { stdio: ['pipe', 'pipe', 'ignore'] },
-    )
+    const child = spawn('sh', ['-c', PIPELINE, this.#settings.program], {
+      stdio: ['pipe', 'pipe', 'ignore'],
+      detached: true,
+    })
     child.on('error', () => this.#fail('The recogniser could not be started.'))
-    child.on('close', () => this.#recogniserOnClose())
+    child.on('close', code => this.#recogniserOnClose(code))
     // A process that died says so with 'close'; the broken pipe adds nothing.
     child.stdin.on('error', () => undefined)
     child.stdout.setEncoding('utf8')
@@ -170,10 +176,11 @@ class PocketsphinxEngine implements Engine {
     ])
   }
 
-  #recogniserOnClose(): void {
+  #recogniserOnClose(exitCode: number | null): void {
     this.#runningCount--
     if (this.#isClosed) return
-    if (!this.#isEnded) this.#fail('The recogniser ended too early.')
+    if (exitCode !== 0) this.#fail(`The recogniser ended with status ${exitCode}.`)
+    else if (!this.#isEnded) this.#fail('The recogniser ended too early.')
     else if (this.#runningCount === 0) {
       this.#finishTimer?.cancel()
       this.#listener.engineOnEnd()
@@ -185,6 +192,12 @@ class PocketsphinxEngine implements Engine {
     this.close()
     this.#listener.engineOnFailure(exceptions.internal(message))
   }
+}
+
+/** The pipeline is a process group of its own, led by the shell. */
+function killGroup(child: Recogniser['child']): void {
+  if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+    kill(-child.pid, 'SIGKILL')
 }
 
 function checked(name: string, value: number, min: number, max: number): number {

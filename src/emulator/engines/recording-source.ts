@@ -25,6 +25,7 @@ export class RecordingSource implements WordSource {
   /** The end of the audio in which nothing was found, shorter than a match. */
   #unmatched = new Int16Array(0)
   #track: Track | null = null
+  #hasFollowed = false
 
   constructor(index: RecordingIndex, sampleRateHz: number) {
     this.#index = index
@@ -33,6 +34,10 @@ export class RecordingSource implements WordSource {
 
   get isFollowing(): boolean {
     return this.#track !== null
+  }
+
+  get hasFollowed(): boolean {
+    return this.#hasFollowed
   }
 
   hear(frame: Int16Array, position: number): readonly HeardWord[] {
@@ -67,6 +72,7 @@ export class RecordingSource implements WordSource {
       const from = samplesPosition + offset
       const shift = from - place.position
       this.#track = { place, shift, from, nextWord: this.#firstWordFrom(place) }
+      this.#hasFollowed = true
       this.#unmatched = new Int16Array(0)
       // All of a match is behind us; following goes on after it.
       return offset + MATCH_SAMPLES - (samples.length - frame.length)

@@ -3,45 +3,48 @@
  * or an interpolation where there are fewer: enough for speech recognition, no more.
  */
 export class Resampler {
-  readonly #ratio: number
+  readonly #fromHz: number
+  readonly #toHz: number
   /** Input from the start of the next output sample on. */
   #pending = new Int16Array(0)
-  /** Where the next output sample starts in `#pending`, input samples with a fraction. */
+  /** Where the next output sample starts in `#pending`, in units of `1 / toHz` of an input sample: no rounding, no drift. */
   #offset = 0
 
   constructor(fromHz: number, toHz: number) {
-    this.#ratio = fromHz / toHz
+    this.#fromHz = fromHz
+    this.#toHz = toHz
   }
 
   push(samples: Int16Array): Int16Array {
-    if (this.#ratio === 1) return samples
+    const fromHz = this.#fromHz
+    const toHz = this.#toHz
+    if (fromHz === toHz) return samples
     const input = new Int16Array(this.#pending.length + samples.length)
     input.set(this.#pending)
     input.set(samples, this.#pending.length)
     const output: number[] = []
-    const reach = Math.max(1, this.#ratio)
-    while (this.#offset + reach < input.length) {
-      output.push(this.#ratio > 1 ? meanOf(input, this.#offset, this.#ratio) : between(input, this.#offset))
-      this.#offset += this.#ratio
+    while (this.#offset + Math.max(fromHz, toHz) < input.length * toHz) {
+      output.push(fromHz > toHz ? this.#mean(input) : this.#between(input))
+      this.#offset += fromHz
     }
-    const used = Math.floor(this.#offset)
-    this.#pending = input.slice(used)
-    this.#offset -= used
+    const usedSamples = Math.floor(this.#offset / toHz)
+    this.#pending = input.slice(usedSamples)
+    this.#offset -= usedSamples * toHz
     return Int16Array.from(output)
   }
-}
 
-function meanOf(samples: Int16Array, offset: number, span: number): number {
-  const first = Math.floor(offset)
-  const end = Math.max(first + 1, Math.floor(offset + span))
-  let total = 0
-  for (let index = first; index < end; index++) total += samples[index] ?? 0
-  return Math.round(total / (end - first))
-}
+  #mean(samples: Int16Array): number {
+    const first = Math.floor(this.#offset / this.#toHz)
+    const end = Math.floor((this.#offset + this.#fromHz) / this.#toHz)
+    let total = 0
+    for (let index = first; index < end; index++) total += samples[index] ?? 0
+    return Math.round(total / (end - first))
+  }
 
-function between(samples: Int16Array, offset: number): number {
-  const index = Math.floor(offset)
-  const left = samples[index] ?? 0
-  const right = samples[index + 1] ?? left
-  return Math.round(left + (right - left) * (offset - index))
+  #between(samples: Int16Array): number {
+    const index = Math.floor(this.#offset / this.#toHz)
+    const left = samples[index] ?? 0
+    const right = samples[index + 1] ?? left
+    return Math.round(left + (right - left) * (this.#offset / this.#toHz - index))
+  }
 }

@@ -2,8 +2,8 @@
  * The engine without a recogniser. It finds speech by energy and says, in this order of preference, the words of a
  * recording that it knows, the words of a text that it was given, or what it heard (seconds, level, SHA-256).
  *
- * A stream in which no word was said ends with one more final over everything, so that a test can prove that every
- * byte arrived.
+ * Without texts, a stream in which no recording was recognised ends with one more final over everything, so that a test can prove
+ * that every byte arrived.
  */
 import { createHash } from 'node:crypto'
 import type { StreamParameters } from '../../transcribe/parameters.ts'
@@ -73,6 +73,7 @@ class ScriptedEngine implements Engine {
   readonly #parameters: StreamParameters
   readonly #scribes: readonly ChannelScribe[]
   readonly #builders: readonly ResultBuilder[]
+  readonly #reportsSpeech: boolean
   readonly #hash = createHash('sha256')
   #bytes = 0
   #isClosed = false
@@ -83,11 +84,12 @@ class ScriptedEngine implements Engine {
     this.#builders = channelIdsOf(parameters).map(
       channelId => new ResultBuilder(parameters, streamId, channelId, script.personalData),
     )
+    this.#reportsSpeech = script.texts.length === 0
     const settings = {
       sampleRateHz: parameters.sampleRateHz,
       speechThresholdDb: script.speechThresholdDb,
       pauseMs: script.pauseMs,
-      reportsSpeech: script.texts.length === 0,
+      reportsSpeech: this.#reportsSpeech,
     }
     this.#scribes = this.#builders.map(
       builder =>
@@ -110,7 +112,8 @@ class ScriptedEngine implements Engine {
   end(): void {
     if (this.#isClosed) return
     for (const scribe of this.#scribes) scribe.end()
-    if (this.#bytes > 0 && this.#scribes.every(({ saidCount }) => saidCount === 0)) this.#reportAll()
+    const knewWords = this.#scribes.some(scribe => scribe.knewWords)
+    if (this.#reportsSpeech && this.#bytes > 0 && !knewWords) this.#reportAll()
     if (!this.#isClosed) this.#listener.engineOnEnd()
   }
 

@@ -5,12 +5,17 @@
 import type { HeardWord } from './result-builder.ts'
 
 export interface WordSource {
-  /** `position`: samples before this frame. */
-  hear(frame: Int16Array, position: number, isSpeech: boolean): readonly HeardWord[]
+  /**
+   * `position`: samples before this frame. `speechSamples`: how much speech became known with it; 0 in silence, and more
+   * than the frame where speech is first noticed.
+   */
+  hear(frame: Int16Array, position: number, speechSamples: number): readonly HeardWord[]
   /** No more audio: what is still owed. */
   finish(position: number): readonly HeardWord[]
   /** It is in the middle of words that it knows, so that silence about them is no ignorance. */
   readonly isFollowing: boolean
+  /** It followed at least once in this stream. */
+  readonly hasFollowed: boolean
 }
 
 /** Several sources behind one another: the first that has words, or follows, is believed. */
@@ -25,12 +30,16 @@ export class FirstSource implements WordSource {
     return this.#sources.some(source => source.isFollowing)
   }
 
-  hear(frame: Int16Array, position: number, isSpeech: boolean): readonly HeardWord[] {
+  get hasFollowed(): boolean {
+    return this.#sources.some(source => source.hasFollowed)
+  }
+
+  hear(frame: Int16Array, position: number, speechSamples: number): readonly HeardWord[] {
     let words: readonly HeardWord[] = []
     let isTaken = false
     for (const source of this.#sources) {
       // Those behind hear silence while an earlier one speaks, so that their text waits.
-      const heard = source.hear(frame, position, isSpeech && !isTaken)
+      const heard = source.hear(frame, position, isTaken ? 0 : speechSamples)
       if (isTaken) continue
       words = heard
       isTaken = heard.length > 0 || source.isFollowing
@@ -65,6 +74,7 @@ interface PacedWord {
 /** Says texts one after the other, and from the start again, as fast as speech goes on. */
 export class TextSource implements WordSource {
   readonly isFollowing = false
+  readonly hasFollowed = false
   readonly #words: readonly PacedWord[]
   readonly #sampleRateHz: number
   #next = 0
@@ -78,9 +88,9 @@ export class TextSource implements WordSource {
     this.#words = texts.flatMap(text => paceWords(text, sampleRateHz))
   }
 
-  hear(frame: Int16Array, position: number, isSpeech: boolean): readonly HeardWord[] {
-    if (!isSpeech) return []
-    this.#unspokenSamples += frame.length
+  hear(frame: Int16Array, position: number, speechSamples: number): readonly HeardWord[] {
+    if (speechSamples === 0) return []
+    this.#unspokenSamples += speechSamples
     const heard: HeardWord[] = []
     const end = position + frame.length
     for (let word = this.#words[this.#next]; word !== undefined; word = this.#words[this.#next]) {
