@@ -12,7 +12,7 @@ export function renderSummary(statistics: StreamStatistics, seconds: number): st
     ['frames, bytes', `${frames} frames, ${formatBytes(audioBytes)}`],
     ['results', `${finals} final (${words} words), ${partials} partial`],
     [
-      'first partial',
+      'first text',
       firstResultMs === null ? 'none came' : `${formatMs(firstResultMs)} after the first audio`,
     ],
     ['lag of finals', formatLags(finalLagsMs)],
