@@ -8,7 +8,13 @@
 import type { Clock } from '../clock.ts'
 import { RelayError, type ErrorCode } from '../errors.ts'
 import { MAX_TEXT_BYTES, readClientMessage } from '../protocol/client-messages.ts'
-import { beginMessage, drainingMessage, endMessage, errorMessage } from '../protocol/server-messages.ts'
+import {
+  beginMessage,
+  drainingMessage,
+  endMessage,
+  errorMessage,
+  type WarningCode,
+} from '../protocol/server-messages.ts'
 import {
   describeProblems,
   readStreamRequest,
@@ -33,6 +39,7 @@ import type {
   UpstreamPort,
 } from './ports.ts'
 import { endRecord, sessionFigures, startRecord, type SessionFigures } from './session-record.ts'
+import { SessionWatch } from './session-watch.ts'
 import { mayMove, type SessionState } from './states.ts'
 import { createStreamParts, type StreamParts } from './stream-parts.ts'
 
@@ -63,11 +70,10 @@ export class Session implements ClientListener, UpstreamListener {
   #dial: Dial | null = null
   #upstream: UpstreamPort | null = null
   #opening: UpstreamOpening | null = null
-  #openedMs = 0
   /** The end of the audio is decided; `#outcome` is how the session ends once the results are there. */
   #isEnding = false
   #outcome: RelayError | null = null
-  #flushDeadlineMs = Infinity
+  readonly #watch: SessionWatch
   readonly #outbox: Outbox
 
   constructor(request: SessionRequest, client: ClientPort, deps: SessionDependencies) {
@@ -84,13 +90,18 @@ export class Session implements ClientListener, UpstreamListener {
       onSlow: () => this.#fail('slow_consumer'),
     })
     this.#expiresAtMs = clock.now() + limits.maxSessionMs
-    this.#messages = new TokenBucket(
-      {
-        capacity: limits.messagesPerSecond * MESSAGE_BURST_SECONDS,
-        tokensPerSecond: limits.messagesPerSecond,
-      },
-      this.#startedMs,
-    )
+    const watchActions = {
+      look: () => ({ state: this.#state, parts: this.#parts, upstream: this.#upstream }),
+      warn: (code: WarningCode) => this.#outbox.warn(code),
+      fail: (code: ErrorCode) => this.#fail(code),
+      finishWith: (code: ErrorCode) => this.finishWith(code),
+      endFlush: () => this.#endWith(this.#outcome ?? new RelayError('flush_timeout')),
+      cutUpstream: () => this.#cutUpstream(),
+    }
+    this.#watch = new SessionWatch(watchActions, limits, this.#startedMs)
+    const rate = limits.messagesPerSecond
+    const burst = { capacity: rate * MESSAGE_BURST_SECONDS, tokensPerSecond: rate }
+    this.#messages = new TokenBucket(burst, this.#startedMs)
   }
 
   get state(): SessionState {
@@ -125,11 +136,7 @@ export class Session implements ClientListener, UpstreamListener {
     if (this.#messages.take(1, nowMs) === 'empty') return this.#refuseAudio(pcm, 'rate_limited')
     if (pcm.length === 0) return this.#finish(null)
     if (this.#parts === null) {
-      return this.#refuseAudio(
-        pcm,
-        'unsupported_data',
-        'The first message must be Configure; a binary message came before it.',
-      )
+      return this.#refuseAudio(pcm, 'unsupported_data', 'A binary message came before Configure.')
     }
     if (this.#isEnding) {
       metrics.audioDroppedBytes += pcm.length
@@ -197,16 +204,15 @@ export class Session implements ClientListener, UpstreamListener {
   upstreamOnOpen(upstream: UpstreamPort, opening: UpstreamOpening): void {
     if (this.#state !== 'dialling' || this.#parts === null) return upstream.terminate()
     const { limits, metrics } = this.#deps
-    const { audio, request, silence } = this.#parts
+    const { audio, request } = this.#parts
     const nowMs = this.#deps.clock.monotonicMs()
     this.#upstream = upstream
     this.#opening = opening
-    this.#openedMs = nowMs
+    this.#watch.upstreamOpened(nowMs)
     metrics.observeUpstreamConnectSeconds(opening.connectMs / 1000)
     this.#move(this.#isEnding ? 'finishing' : 'open')
-    silence.upstreamOpened(nowMs)
     audio.attach(upstream)
-    if (this.#isEnding) this.#startFlush(nowMs)
+    if (this.#isEnding) this.#watch.flushStarted(nowMs)
     this.#outbox.begin(
       beginMessage({
         sessionId: this.id,
@@ -248,10 +254,10 @@ export class Session implements ClientListener, UpstreamListener {
 
   // ── what the relay says ─────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The one clock of a session; called by the registry every `tickMs`. A bug ends this session and no other. */
+  /** The one clock of a session (`session-watch.ts`); called by the registry every `tickMs`. A bug ends this session and no other. */
   tick(nowMs: number): void {
     try {
-      this.#watch(nowMs)
+      this.#watch.tick(nowMs)
     } catch (error) {
       this.#failInternal(error)
     }
@@ -317,66 +323,16 @@ export class Session implements ClientListener, UpstreamListener {
     if (audio.finish(nowMs) > 0) this.#outbox.warn('odd_bytes')
     if (this.#state === 'open') {
       this.#move('finishing')
-      this.#startFlush(nowMs)
+      this.#watch.flushStarted(nowMs)
     }
   }
 
-  /** The service works in real time: audio that was sent ahead of it may take that much longer. */
-  #startFlush(nowMs: number): void {
-    const sentMs = (this.#parts?.audio.timeline.upstreamSeconds ?? 0) * 1000
-    const aheadMs = Math.max(0, sentMs - (nowMs - this.#openedMs))
-    this.#flushDeadlineMs = nowMs + this.#deps.limits.flushTimeoutMs + aheadMs
-  }
-
-  #watch(nowMs: number): void {
-    switch (this.#state) {
-      case 'configuring':
-        if (nowMs - this.#startedMs >= this.#deps.limits.configureTimeoutMs) this.#fail('configure_timeout')
-        return
-      case 'open':
-        return this.#watchOpen(nowMs)
-      case 'finishing':
-        if (nowMs < this.#flushDeadlineMs) return this.#watchUpstream(nowMs)
-        return this.#endWith(this.#outcome ?? new RelayError('flush_timeout'))
-      case 'dialling':
-      case 'closed':
-    }
-  }
-
-  /** Each step may end the session, and those behind it look at the state again. */
-  #watchOpen(nowMs: number): void {
-    const audio = this.#parts?.audio
-    audio?.flushOld(nowMs)
-    if (audio?.isSilenceOnly === true) this.#outbox.warn('silence_only')
-    this.#watchUpstream(nowMs)
-    if (this.#state === 'open') this.#watchSilence(nowMs)
-    if (this.#state === 'open') this.#watchDuration(nowMs)
-  }
-
-  #watchUpstream(nowMs: number): void {
+  /** It would not read a Close frame either. `terminate` reports the end before it returns, so the state comes first. */
+  #cutUpstream(): void {
     const upstream = this.#upstream
-    if (upstream === null || this.#parts === null) return
-    const { audio, stall } = this.#parts
-    const bufferedBytes = upstream.bufferedBytes()
-    const isStalled = stall.isStalled(audio.sentBytes, bufferedBytes, nowMs)
-    if (!isStalled && bufferedBytes <= this.#deps.limits.upstreamBufferBytes) return
-    // It would not read a Close frame either. `terminate` reports the end before it returns, so the state comes first.
     this.#upstream = null
     this.#fail('upstream_stalled')
-    upstream.terminate()
-  }
-
-  #watchSilence(nowMs: number): void {
-    const decision = this.#parts?.silence.decide(nowMs)
-    if (decision?.kind === 'fill') this.#parts?.audio.fillSilence(decision.pieceMs, nowMs)
-    else if (decision?.kind === 'timeout') this.#finish(new RelayError('audio_timeout'))
-  }
-
-  #watchDuration(nowMs: number): void {
-    const { maxSessionMs, sessionWarningMs } = this.#deps.limits
-    const ageMs = nowMs - this.#startedMs
-    if (ageMs >= maxSessionMs) this.#finish(new RelayError('session_expired'))
-    else if (ageMs >= maxSessionMs - sessionWarningMs) this.#outbox.warn('session_expiring')
+    upstream?.terminate()
   }
 
   /** A result may be one of several in a message of the upstream, and the one before may have ended the session. */

@@ -280,9 +280,11 @@ t.test('the registry lets in, counts, drains and empties', async t => {
   const harness = startSession()
   const { registry, clock } = harness
   let isEmpty = false
-  const empty = registry.whenEmpty().then(() => {
+  const waitForEmpty = async () => {
+    await registry.whenEmpty()
     isEmpty = true
-  })
+  }
+  const empty = waitForEmpty()
   t.equal(registry.admit(), null)
   t.equal(registry.activeCount, 1)
   const idle = new MemoryClient()
