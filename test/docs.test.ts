@@ -76,10 +76,7 @@ t.test('every link between documents leads somewhere', async t => {
   for (const name of names) {
     const folder = name.includes('/') ? name.slice(0, name.lastIndexOf('/')) : '.'
     for (const [, target = ''] of readDoc(name).matchAll(/\]\((?!https?:|#|mailto:)([^)#]+)/g)) {
-      t.doesNotThrow(
-        () => readdirSync(folder) && readFileSync(`${folder}/${target}`),
-        `${name} links to ${target}`,
-      )
+      t.ok(existsSync(`${folder}/${target}`), `${name} links to ${target}`)
     }
   }
 })
