@@ -7,6 +7,7 @@ import {
   createScriptedEngine,
   loadRecordings,
   type EmulatorOptions,
+  type EngineFactory,
 } from '../../src/emulator/index.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { ManualClock } from '../support/manual-clock.ts'
@@ -271,6 +272,23 @@ t.test('speech of known recordings comes back as its words, over the wire', asyn
     t.ok(client.results[0]?.IsPartial)
   }
   t.ok(emulator.streams.every(({ partialResults, finalResults }) => partialResults > finalResults))
+})
+
+t.test('an engine that fails ends the stream with its exception, once', async t => {
+  const engine: EngineFactory = {
+    name: 'brittle',
+    open: (_stream, listener) => ({
+      write: () => listener.engineOnFailure({ name: 'InternalFailureException', message: 'snap' }),
+      end: () => undefined,
+      close: () => undefined,
+    }),
+  }
+  const { open } = await start(t, { engine })
+  const client = await open()
+  client.sendAudio(Buffer.alloc(9600))
+  t.equal((await client.closed).code, 1000)
+  t.strictSame(client.exception, { name: 'InternalFailureException', message: 'snap' })
+  t.equal(client.messages.length, 1)
 })
 
 t.test('compressed audio is counted and proved, not decoded', async t => {

@@ -1,25 +1,24 @@
-/** Cuts interleaved PCM into the channels that are transcribed: one each with channel identification, else one mix. */
+/**
+ * Cuts interleaved PCM into its channels. Two channels come with channel identification only, so that each is
+ * transcribed on its own and named.
+ */
 import type { StreamParameters } from '../../transcribe/parameters.ts'
 
-/** `ChannelId` of each transcribed channel; `[null]` when results name no channel. */
-export function channelIdsOf(parameters: StreamParameters): readonly (string | null)[] {
-  if (parameters.channels === 1) return [null]
-  return parameters.wire['enable-channel-identification'] === 'true' ? ['ch_0', 'ch_1'] : [null]
+/** `ChannelId` of each channel; `[null]` for mono, whose results name none. */
+export function channelIdsOf({ channels }: StreamParameters): readonly (string | null)[] {
+  return channels === 1 ? [null] : ['ch_0', 'ch_1']
 }
 
-/** Copies, so the result outlives `audio`. Without channel identification stereo becomes the mean of both sides. */
-export function splitChannels(audio: Uint8Array, parameters: StreamParameters): readonly Int16Array[] {
-  const view = new DataView(audio.buffer, audio.byteOffset, audio.byteLength)
-  const { channels } = parameters
-  const count = Math.floor(audio.byteLength / (2 * channels))
-  const sides = Array.from({ length: channels }, (_, channel) => {
-    const samples = new Int16Array(count)
-    for (let index = 0; index < count; index++) {
-      samples[index] = view.getInt16((index * channels + channel) * 2, true)
-    }
-    return samples
-  })
-  const [left, right] = sides
-  if (left === undefined || right === undefined || channelIdsOf(parameters).length === 2) return sides
-  return [left.map((sample, index) => Math.round((sample + (right[index] ?? 0)) / 2))]
+/** Copies, so the result outlives `audio`. Samples are little-endian on the wire and in memory. */
+export function splitChannels(audio: Uint8Array, { channels }: StreamParameters): readonly Int16Array[] {
+  const samples = new Int16Array(audio.byteLength >> 1)
+  new Uint8Array(samples.buffer).set(audio.subarray(0, samples.byteLength))
+  if (channels === 1) return [samples]
+  const left = new Int16Array(samples.length >> 1)
+  const right = new Int16Array(samples.length >> 1)
+  for (let index = 0; index < left.length; index++) {
+    left[index] = samples[index * 2] ?? 0
+    right[index] = samples[index * 2 + 1] ?? 0
+  }
+  return [left, right]
 }

@@ -262,7 +262,7 @@ t.test('the last, unfinished frame of a stream is heard too', async t => {
   t.match(hear(audio).text, /heard 1\.01 s/)
 })
 
-t.test('channels are heard apart with channel identification, else together', async t => {
+t.test('channels are heard apart with channel identification, else there is one', async t => {
   const [left, right] = recordings.slice(0, 2) as [Recording, Recording]
   const stereo = Buffer.alloc(Math.max(left.samples.length, right.samples.length) * 4)
   for (const [channel, { samples }] of [left, right].entries()) {
