@@ -48,7 +48,7 @@ function refuseOldNode() {
   const [major, minor] = process.versions.node.split('.').map(Number)
   const [leastMajor, leastMinor] = least.split('.').map(Number)
   if (major > leastMajor || (major === leastMajor && minor >= leastMinor)) return
-  fail(`transcribe-relay needs Node.js ${least} or newer; this is ${process.versions.node}.`)
+  fail(`Node.js ${least} or newer is needed; this is ${process.versions.node}.`)
 }
 
 function install() {

@@ -11,10 +11,7 @@ export function renderSummary(statistics: StreamStatistics, seconds: number): st
     ['audio sent', `${audioSeconds.toFixed(2)} s in ${seconds.toFixed(2)} s`],
     ['frames, bytes', `${frames} frames, ${formatBytes(audioBytes)}`],
     ['results', `${finals} final (${words} words), ${partials} partial`],
-    [
-      'first text',
-      firstResultMs === null ? 'none came' : `${formatMs(firstResultMs)} after the first audio`,
-    ],
+    ['first text', firstResultMs === null ? 'none came' : `${formatMs(firstResultMs)} after the first audio`],
     ['lag of finals', formatLags(finalLagsMs)],
   ]
   if (statistics.rollovers > 0) rows.push(['rollovers', String(statistics.rollovers)])

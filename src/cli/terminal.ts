@@ -30,7 +30,9 @@ export function createTerminal(stdout: TextSink, stderr: TextSink): Terminal {
   return {
     interactive: stdout.isTTY === true,
     get columns() {
-      return stdout.isTTY === true ? (stdout.columns ?? PAGE_COLUMNS) : PAGE_COLUMNS
+      // A terminal without a size, as in some containers, says 0.
+      const { columns = 0 } = stdout
+      return stdout.isTTY === true && columns > 0 ? columns : PAGE_COLUMNS
     },
     write(text) {
       stdout.write(text)

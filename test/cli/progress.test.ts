@@ -178,6 +178,7 @@ t.test('a terminal knows its width, a page has its own', async t => {
   const screenTerminal = createTerminal(sink, sink)
   t.match(screenTerminal, { interactive: true, columns: 72 })
   t.equal(createTerminal({ ...sink, isTTY: false }, sink).columns, PAGE_COLUMNS)
+  t.equal(createTerminal({ ...sink, columns: 0 }, sink).columns, PAGE_COLUMNS)
   t.equal(createTerminal({ isTTY: true, write: () => undefined }, sink).columns, PAGE_COLUMNS)
   screenTerminal.write('a')
   screenTerminal.print('b')
