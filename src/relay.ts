@@ -78,7 +78,7 @@ export interface Relay {
 
 /** How long after the announcement of a drain the last client should be back. */
 const RECONNECT_SPREAD_MS = 2_000
-/** On top of the flush: the time for closing handshakes. */
+/** On top of the flush: the time for closing handshakes, of the upstream and then of the clients. */
 const DRAIN_SLACK_MS = 2_000
 
 /** Checks the options and builds a relay that is not started. @throws ConfigError with every problem. */
@@ -174,20 +174,23 @@ class RunningRelay implements Relay {
       this.#logger.info('draining', { sessions: registry.activeCount })
       registry.announceDrain()
       const { drainTimeoutMs, flushTimeoutMs } = this.#options
-      if (!(await this.#emptyWithin(registry, drainTimeoutMs))) {
+      if (!(await this.#within(registry.whenEmpty(), drainTimeoutMs))) {
         this.#logger.warn('drain deadline', { sessions: registry.activeCount })
         registry.finishAll()
-        await this.#emptyWithin(registry, flushTimeoutMs + DRAIN_SLACK_MS)
+        await this.#within(registry.whenEmpty(), flushTimeoutMs + DRAIN_SLACK_MS)
       }
+      registry.abortAll()
+      await this.#within(this.#server?.whenSocketsClosed() ?? Promise.resolve(), DRAIN_SLACK_MS)
     }
     await this.close()
     this.#logger.info('relay stopped')
   }
 
-  async #emptyWithin(registry: SessionRegistry, timeoutMs: number): Promise<boolean> {
+  /** Whether `event` came before the time was over. */
+  async #within(event: Promise<void>, timeoutMs: number): Promise<boolean> {
     return new Promise(resolve => {
       const timer = this.#clock.setTimer(timeoutMs, () => resolve(false))
-      void registry.whenEmpty().then(() => {
+      void event.then(() => {
         timer.cancel()
         resolve(true)
       })

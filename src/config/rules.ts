@@ -57,6 +57,12 @@ export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
     holds: options => options.pendingAudioBytes >= options.maxMessageBytes,
   },
   {
+    name: 'upstream-takes-the-pending',
+    fields: ['upstreamBufferBytes', 'pendingAudioBytes'],
+    rule: 'must be at least twice pendingAudioBytes, which is sent at once when the upstream opens',
+    holds: options => options.upstreamBufferBytes >= 2 * options.pendingAudioBytes,
+  },
+  {
     name: 'end-before-upstream',
     fields: ['audioTimeoutMs', 'silence'],
     rule: `must be below ${UPSTREAM_SILENCE_LIMIT_MS} with silence = end, because Amazon Transcribe gives up then`,

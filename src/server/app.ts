@@ -37,6 +37,11 @@ export interface ClientServer {
   close(): void
   /** TCP connections now, sessions included. */
   readonly connectionCount: number
+  /**
+   * Resolves when no WebSocket is open. A session ends before its socket does: the last message and the Close frame of a
+   * slow client are still on their way.
+   */
+  whenSocketsClosed(): Promise<void>
   /** The native build in use; `null` before `listen`. */
   readonly build: UwsBuild | null
 }
@@ -64,6 +69,8 @@ class UwsClientServer implements ClientServer {
   #app: UwsApp | null = null
   #listenSocket: us_listen_socket | null = null
   #connectionCount = 0
+  #socketCount = 0
+  readonly #socketsClosedWaiters: (() => void)[] = []
   #isStopping = false
   #isUpgrading = false
 
@@ -78,6 +85,11 @@ class UwsClientServer implements ClientServer {
 
   get build(): UwsBuild | null {
     return this.#build
+  }
+
+  async whenSocketsClosed(): Promise<void> {
+    if (this.#socketCount === 0) return
+    await new Promise<void>(resolve => this.#socketsClosedWaiters.push(resolve))
   }
 
   async listen(): Promise<ListenAddress> {
@@ -139,13 +151,18 @@ class UwsClientServer implements ClientServer {
         this.#guard(response, () =>
           new UpgradeAttempt(upgradeContext, response, request, socketContext).start(),
         ),
-      open: socket => socket.getUserData().handlers.socketOnOpen(socket),
+      open: socket => {
+        this.#socketCount += 1
+        socket.getUserData().handlers.socketOnOpen(socket)
+      },
       message: (socket, message, isBinary) =>
         socket.getUserData().handlers.socketOnMessage(message, isBinary),
       drain: socket => socket.getUserData().handlers.socketOnDrain(),
       close: (socket, closeCode, reason) => {
         this.#connectionCount -= 1
+        this.#socketCount -= 1
         socket.getUserData().handlers.socketOnClose(closeCode, reason)
+        if (this.#socketCount === 0) for (const resolve of this.#socketsClosedWaiters.splice(0)) resolve()
       },
     }
   }

@@ -18,6 +18,6 @@ export interface SessionRequest {
 export interface SessionHost {
   /** Whether one more session may start now. The error (`overloaded`, `draining`, `not_ready`) says why not. */
   admit(): RelayError | null
-  /** Starts a session on an open socket. Counts as active until `clientOnClose`. */
+  /** Starts a session on an open socket. It counts as active until it is closed, by whomever. */
   open(client: ClientPort, request: SessionRequest): ClientListener
 }

@@ -152,6 +152,7 @@ const BREAKING: Readonly<Record<string, Partial<RelayOptions>>> = {
   'hard-buffer-doubles-soft': { clientSoftBufferBytes: 262_144, clientHardBufferBytes: 400_000 },
   'hard-buffer-takes-a-message': { clientSoftBufferBytes: 16_384, clientHardBufferBytes: 70_000 },
   'pending-takes-a-message': { pendingAudioBytes: 65_536, maxMessageBytes: 65_537 },
+  'upstream-takes-the-pending': { upstreamBufferBytes: 2_097_151 },
   'end-before-upstream': { audioTimeoutMs: 15_000 },
   'warn-within-session': { maxSessionMs: 60_000 },
   'deadline-takes-a-connect': { connectTimeoutMs: 15_001 },
