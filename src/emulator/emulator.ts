@@ -1,32 +1,28 @@
 /**
- * The emulator: an HTTP server whose only page is Amazon Transcribe's streaming WebSocket.
+ * The emulator: Amazon Transcribe's streaming WebSocket, and on a port of its own the same service over HTTP/2.
  *
- * A request goes through faults, the handshake (path, signature, parameters), `101`, the quotas, and then belongs to a
- * `Stream`. Everything that was opened is known here, so that `close` leaves nothing behind.
+ * A request goes through faults, the judgement (path, signature, parameters), the handshake, the quotas, and then belongs
+ * to a `Stream`. Everything that was opened is known here, so that `close` leaves nothing behind.
  */
 import { randomUUID } from 'node:crypto'
 import { EventEmitter } from 'node:events'
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import { createServer as createTlsServer } from 'node:https'
-import type { AddressInfo, Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
-import { WebSocketServer, type RawData, type WebSocket } from 'ws'
 import type { Timer } from '../clock.ts'
-import { MAX_MESSAGE_BYTES } from '../eventstream/index.ts'
+import type { Acceptance, Door } from './door.ts'
 import { createScriptedEngine } from './engines/scripted.ts'
 import type { HandshakeRefusal, StreamException } from './exceptions.ts'
 import { FaultScript, type ConnectionFaults, type HandshakeFault } from './fault-script.ts'
 import { parseFaultScript, type FaultScriptInput } from './faults.ts'
-import { judgeHandshake, type HandshakeVerdict } from './handshake.ts'
-import { refusalAnswer, writeAnswer } from './http-answer.ts'
+import { refusalAnswer } from './http-answer.ts'
+import { Http2Listener } from './http2/http2-listener.ts'
 import { exceptionMessage } from './messages.ts'
 import { resolveOptions, type EmulatorOptions, type ResolvedOptions } from './options.ts'
 import { Quotas } from './quotas.ts'
-import { expiredToken } from './signature.ts'
+import { expiredToken } from './signature-rules.ts'
 import { Stream } from './stream.ts'
 import { StreamLog } from './stream-log.ts'
 import { StreamLedger, type StreamRecord } from './stream-record.ts'
-import { resetTcp, WsStreamSocket } from './stream-socket.ts'
+import type { StreamSocket, StreamSocketListener } from './stream-socket.ts'
+import { WebSocketListener } from './web-socket-listener.ts'
 
 export interface EmulatorEvents {
   /** A handshake was answered with an HTTP status; `name` is the `x-amzn-ErrorType`, or the fault. */
@@ -40,6 +36,9 @@ export interface EmulatorAddress {
   /** `ws://host:port` or `wss://host:port`, without a path. */
   readonly url: string
   readonly port: number
+  /** `http://host:port` or `https://host:port` of the HTTP/2 side; `null` without it. */
+  readonly http2Url: string | null
+  readonly http2Port: number | null
 }
 
 /** A local Amazon Transcribe streaming service. */
@@ -47,10 +46,10 @@ export interface Emulator {
   readonly events: EventEmitter<EmulatorEvents>
   /** Records of the live streams and of the last finished ones, oldest first. */
   readonly streams: readonly StreamRecord[]
-  /** Requests at the server that asked for an upgrade; fault scripts count by it. */
+  /** Requests that asked for an upgrade or came by HTTP/2; fault scripts count by it. */
   readonly connectionCount: number
   start(): Promise<EmulatorAddress>
-  /** Ends every connection at once and frees the port. */
+  /** Ends every connection at once and frees the ports. */
   close(): Promise<void>
   /** The oldest stream that this did not return before, or the next one to come. */
   nextStream(): Promise<StreamRecord>
@@ -68,52 +67,40 @@ export function createEmulator(options: EmulatorOptions = {}): Emulator {
   return new TranscribeEmulator(resolveOptions(options, createScriptedEngine()))
 }
 
-/** One upgrade request on its way to a stream. */
+/** One request on its way to a stream. */
 interface Arrival {
   readonly connection: number
-  readonly request: IncomingMessage
-  readonly stream: Duplex
-  readonly head: Buffer
+  readonly door: Door
+  /** Where streams of this transport are counted: the service lists a quota for each. */
+  readonly quotas: Quotas
   readonly faults: ConnectionFaults
   readonly requestId: string
   /** Wall clock that this connection is shown. */
   readonly nowMs: number
 }
 
-type Acceptance = Extract<HandshakeVerdict, { kind: 'accepted' }>
-
 class TranscribeEmulator implements Emulator {
   readonly events = new EventEmitter<EmulatorEvents>()
   readonly #options: ResolvedOptions
-  readonly #server: Server
-  readonly #webSockets = new WebSocketServer({
-    noServer: true,
-    perMessageDeflate: false,
-    maxPayload: MAX_MESSAGE_BYTES,
-    clientTracking: false,
-  })
-  readonly #quotas: Quotas
+  readonly #webSockets: WebSocketListener
+  readonly #http2: Http2Listener | null
   readonly #log: StreamLog
-  readonly #tcpSockets = new Set<Socket>()
   readonly #liveStreams = new Set<Stream>()
   readonly #slowHandshakes = new Set<Timer>()
-  /** Headers of the `101` under way. */
-  readonly #extraHeaders = new WeakMap<IncomingMessage, readonly string[]>()
   #faults: FaultScript
   #connectionCount = 0
 
   constructor(options: ResolvedOptions) {
     this.#options = options
-    this.#quotas = new Quotas(options)
     this.#log = new StreamLog(options.keepStreams)
     this.#faults = new FaultScript(parseFaultScript(options.faults))
-    this.#server = options.tls === null ? createServer() : createTlsServer({ ...options.tls })
-    this.#server.on('connection', socket => this.#serverOnConnection(socket))
-    this.#server.on('request', (request, response) => this.#serverOnRequest(request, response))
-    this.#server.on('upgrade', (request, stream, head) => this.#serverOnUpgrade(request, stream, head))
-    this.#webSockets.on('headers', (headers, request) => {
-      headers.push(...(this.#extraHeaders.get(request) ?? []))
-    })
+    const quotas = new Quotas(options)
+    this.#webSockets = new WebSocketListener(options, door => this.#listenerOnRequest(door, quotas))
+    const http2Quotas = new Quotas(options)
+    this.#http2 =
+      options.http2 === null
+        ? null
+        : new Http2Listener(options, door => this.#listenerOnRequest(door, http2Quotas))
   }
 
   get streams(): readonly StreamRecord[] {
@@ -124,26 +111,25 @@ class TranscribeEmulator implements Emulator {
     return this.#connectionCount
   }
 
-  start(): Promise<EmulatorAddress> {
-    const { host, port, tls } = this.#options
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', reject)
-      this.#server.listen(port, host, () => {
-        this.#server.off('error', reject)
-        const address = this.#server.address() as AddressInfo
-        const name = host.includes(':') ? `[${host}]` : host
-        resolve({ url: `${tls === null ? 'ws' : 'wss'}://${name}:${address.port}`, port: address.port })
-      })
-    })
+  async start(): Promise<EmulatorAddress> {
+    const { host, http2, port: wantedPort, tls } = this.#options
+    const name = host.includes(':') ? `[${host}]` : host
+    const secure = tls === null ? '' : 's'
+    const port = await this.#webSockets.listen(host, wantedPort)
+    const http2Port = await this.#listenHttp2(host, http2?.port ?? 0)
+    return {
+      url: `ws${secure}://${name}:${port}`,
+      port,
+      http2Url: http2Port === null ? null : `http${secure}://${name}:${http2Port}`,
+      http2Port,
+    }
   }
 
-  close(): Promise<void> {
-    const closed = new Promise<void>(resolve => this.#server.close(() => resolve()))
+  async close(): Promise<void> {
     for (const timer of this.#slowHandshakes) timer.cancel()
     for (const stream of this.#liveStreams) stream.shutDown()
-    for (const socket of this.#tcpSockets) socket.destroy()
     this.#log.close()
-    return closed
+    await Promise.all([this.#webSockets.close(), this.#http2?.close()])
   }
 
   nextStream(): Promise<StreamRecord> {
@@ -158,24 +144,22 @@ class TranscribeEmulator implements Emulator {
     this.#faults = new FaultScript(parseFaultScript(script))
   }
 
-  #serverOnConnection(socket: Socket): void {
-    this.#tcpSockets.add(socket)
-    socket.once('close', () => this.#tcpSockets.delete(socket))
+  async #listenHttp2(host: string, port: number): Promise<number | null> {
+    if (this.#http2 === null) return null
+    try {
+      return await this.#http2.listen(host, port)
+    } catch (error) {
+      await this.#webSockets.close()
+      throw error
+    }
   }
 
-  #serverOnRequest(_request: IncomingMessage, response: ServerResponse): void {
-    response.writeHead(426, { 'Content-Type': 'application/json', Upgrade: 'websocket', Connection: 'close' })
-    response.end(JSON.stringify({ message: 'This service speaks WebSocket only.' }))
-  }
-
-  #serverOnUpgrade(request: IncomingMessage, stream: Duplex, head: Buffer): void {
-    // Until `ws` takes over, nobody else listens for the errors of this socket; its end is all that matters.
-    stream.on('error', () => stream.destroy())
+  #listenerOnRequest(door: Door, quotas: Quotas): void {
     const connection = ++this.#connectionCount
     const faults = this.#faults.faultsOf(connection)
     const skewMs = sum(faults.handshake.map(fault => (fault.do === 'clockSkew' ? fault.skewMs : 0)))
     const nowMs = this.#options.clock.now() + skewMs
-    const arrival = { connection, request, stream, head, faults, requestId: randomUUID(), nowMs }
+    const arrival = { connection, door, quotas, faults, requestId: randomUUID(), nowMs }
     this.#performHandshakeFaults(arrival, [...faults.handshake])
   }
 
@@ -192,7 +176,7 @@ class TranscribeEmulator implements Emulator {
       case 'slowHandshake': {
         const timer = this.#options.clock.setTimer(fault.delayMs, () => {
           this.#slowHandshakes.delete(timer)
-          if (!arrival.stream.destroyed) this.#performHandshakeFaults(arrival, rest)
+          if (!arrival.door.isGone) this.#performHandshakeFaults(arrival, rest)
         })
         this.#slowHandshakes.add(timer)
         return
@@ -202,79 +186,45 @@ class TranscribeEmulator implements Emulator {
         return
       case 'refuse':
         this.#note('connection_refused', arrival, {})
-        resetTcp(arrival.stream, this.#tcpSocketOf(arrival))
+        arrival.door.reset()
         return
       case 'expiredToken':
         this.#refuse(arrival, expiredToken())
         return
       default:
         this.#report(arrival, fault.status, 'fault')
-        writeAnswer(arrival.stream, fault, arrival.requestId, arrival.nowMs)
+        arrival.door.answer(fault, arrival)
     }
   }
 
   #judge(arrival: Arrival): void {
-    const { region, accounts, badParameters } = this.#options
-    const verdict = judgeHandshake({
-      url: arrival.request.url ?? '',
-      host: arrival.request.headers.host ?? '',
-      region,
-      accounts,
-      nowMs: arrival.nowMs,
-      badParameters,
-      newSessionId: randomUUID(),
-    })
+    const verdict = arrival.door.judge(arrival.nowMs)
     if (verdict.kind === 'refused') this.#refuse(arrival, verdict.refusal)
-    else this.#accept(arrival, verdict)
+    else arrival.door.accept(verdict, arrival, socket => this.#open(arrival, verdict, socket))
   }
 
   #refuse(arrival: Arrival, refusal: HandshakeRefusal): void {
     this.#report(arrival, refusal.status, refusal.name)
-    writeAnswer(arrival.stream, refusalAnswer(refusal), arrival.requestId, arrival.nowMs)
+    arrival.door.answer(refusalAnswer(refusal), arrival)
   }
 
-  #accept(arrival: Arrival, acceptance: Acceptance): void {
-    const { request, stream, head } = arrival
-    const scheme = this.#options.tls === null ? 'ws' : 'wss'
-    this.#extraHeaders.set(request, [
-      `Date: ${new Date(arrival.nowMs).toUTCString()}`,
-      `x-amzn-RequestId: ${arrival.requestId}`,
-      `websocket-origin: ${request.headers.origin ?? ''}`,
-      `websocket-location: ${scheme}://${request.headers.host ?? ''}${acceptance.location}`,
-      ...(scheme === 'wss' ? ['Strict-Transport-Security: max-age=31536000'] : []),
-    ])
-    this.#webSockets.handleUpgrade(request, stream, head, webSocket => {
-      this.#open(arrival, acceptance, webSocket)
-    })
-  }
-
-  #open(arrival: Arrival, acceptance: Acceptance, webSocket: WebSocket): void {
-    // An error (a frame that breaks RFC 6455, a reset) is always followed by 'close', which is where a stream ends.
-    webSocket.on('error', () => undefined)
+  #open(arrival: Arrival, acceptance: Acceptance, socket: StreamSocket): StreamSocketListener {
     const ledger = this.#openLedger(arrival, acceptance)
     this.#note('stream_opened', arrival, { stream: ledger.number, session_id: ledger.sessionId })
-    if ('name' in acceptance.stream) {
-      this.#refuseInStream(webSocket, ledger, acceptance.stream)
-      return
-    }
-    const socket = new WsStreamSocket(webSocket, arrival.stream, this.#tcpSocketOf(arrival))
+    if ('name' in acceptance.stream) return this.#refuseInStream(socket, ledger, acceptance.stream)
     const stream = new Stream(socket, this.#options, acceptance.stream, arrival.faults, ledger, {
       streamOnAudio: () => this.#log.changed(ledger),
       streamOnEnd: () => {
-        this.#quotas.leave(stream)
+        arrival.quotas.leave(stream)
         this.#liveStreams.delete(stream)
         this.#finish(ledger)
       },
     })
     this.#liveStreams.add(stream)
-    webSocket.on('message', (data, isBinary) => {
-      if (isBinary) stream.socketOnBinary(data as RawData & Buffer)
-      else stream.socketOnText()
-    })
-    webSocket.on('close', code => stream.socketOnClose(code))
-    const exception = this.#quotas.enter(stream, this.#options.clock.monotonicMs())
+    const exception = arrival.quotas.enter(stream, this.#options.clock.monotonicMs())
     if (exception === null) stream.start()
     else stream.endWith(exception)
+    return stream
   }
 
   #openLedger(arrival: Arrival, { account, sessionId, query, stream }: Acceptance): StreamLedger {
@@ -284,8 +234,8 @@ class TranscribeEmulator implements Emulator {
       sessionId,
       requestId: arrival.requestId,
       accessKeyId: account.accessKeyId,
-      host: arrival.request.headers.host ?? '',
-      origin: arrival.request.headers.origin ?? null,
+      host: arrival.door.host,
+      origin: arrival.door.origin,
       parameters: query,
       openedAtMs: this.#options.clock.now(),
       bytesPerSecond: !('name' in stream) && stream.isPcm ? stream.bytesPerSecond : 0,
@@ -296,17 +246,27 @@ class TranscribeEmulator implements Emulator {
     return ledger
   }
 
-  /** Parameters that mean no stream: there is nothing but the exception. */
-  #refuseInStream(webSocket: WebSocket, ledger: StreamLedger, exception: StreamException): void {
+  /** Parameters that mean no stream: there is nothing but the exception, whatever else comes. */
+  #refuseInStream(
+    socket: StreamSocket,
+    ledger: StreamLedger,
+    exception: StreamException,
+  ): StreamSocketListener {
     ledger.closeCause = 'exception'
     ledger.exception = exception.name
-    webSocket.on('close', code => {
-      ledger.closeCode = code
-      ledger.closedAtMs = this.#options.clock.now()
-      this.#finish(ledger)
-    })
-    webSocket.send(exceptionMessage(exception))
-    webSocket.close(1000)
+    socket.sendBinary(exceptionMessage(exception))
+    socket.close(1000, '')
+    return {
+      socketOnBinary: ignore,
+      socketOnText: ignore,
+      socketOnEnd: ignore,
+      socketOnViolation: ignore,
+      socketOnClose: code => {
+        ledger.closeCode = code
+        ledger.closedAtMs = this.#options.clock.now()
+        this.#finish(ledger)
+      },
+    }
   }
 
   #finish(ledger: StreamLedger): void {
@@ -334,15 +294,10 @@ class TranscribeEmulator implements Emulator {
     const { connection, requestId } = arrival
     this.#options.log.write(event, { connection, request_id: requestId, ...fields })
   }
+}
 
-  /** Under TLS the request only knows the TLS socket; both have the same far end. */
-  #tcpSocketOf({ request }: Arrival): Socket {
-    const { remoteAddress, remotePort } = request.socket
-    for (const socket of this.#tcpSockets) {
-      if (socket.remotePort === remotePort && socket.remoteAddress === remoteAddress) return socket
-    }
-    return request.socket
-  }
+function ignore(): void {
+  // Nothing can change any more.
 }
 
 function sum(numbers: readonly number[]): number {

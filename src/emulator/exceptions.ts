@@ -31,6 +31,9 @@ export const exceptions = {
     bad(
       'Could not decode the audio stream that you provided. Check that the audio stream is valid and try your request again.',
     ),
+  missingEndFrame: () => bad('A complete signal was sent without the preceding empty frame.'),
+  unsignedChunk: () => bad('Every message must have the headers :date and :chunk-signature.'),
+  chunkSignatureExpired: () => bad('Signature expired: a message was signed more than 5 minutes from now.'),
   audioAfterEnd: () => bad('Audio was received after the empty frame that ended the stream.'),
   concurrentStreams: (limit: number) =>
     limitExceeded(`You have reached your limit of concurrent streams, ${limit}. Try again later.`),

@@ -74,7 +74,7 @@ export function judgeHandshake(request: HandshakeRequest): HandshakeVerdict {
 }
 
 /** Names that the service does not know are ignored: its own SDK sends some. */
-function readParameters(pairs: readonly QueryPair[]): StreamParameters | StreamException {
+export function readParameters(pairs: readonly QueryPair[]): StreamParameters | StreamException {
   const known: Record<string, string> = {}
   for (const [name, value] of pairs) {
     if (!Object.hasOwn(STANDARD_PARAMETERS, name)) continue
@@ -89,12 +89,12 @@ function readParameters(pairs: readonly QueryPair[]): StreamParameters | StreamE
   return exceptions.badParameters(sentences.join(' '))
 }
 
-function splitUrl(url: string): { path: string; rawQuery: string } {
+export function splitUrl(url: string): { path: string; rawQuery: string } {
   const questionMark = url.indexOf('?')
   if (questionMark === -1) return { path: url, rawQuery: '' }
   return { path: url.slice(0, questionMark), rawQuery: url.slice(questionMark + 1) }
 }
 
-function refused(refusal: HandshakeRefusal): HandshakeVerdict {
+export function refused(refusal: HandshakeRefusal): HandshakeVerdict {
   return { kind: 'refused', refusal }
 }

@@ -155,8 +155,10 @@ export interface PlainOptions {
 }
 
 export interface EmulatorOptions extends Partial<PlainOptions> {
-  /** PEM. With it the emulator speaks `wss`, without it `ws`. */
+  /** PEM. With it the emulator speaks `wss` (and `https`), without it `ws` (and HTTP/2 with prior knowledge). */
   readonly tls?: { readonly key: string | Buffer; readonly cert: string | Buffer }
+  /** Listens for HTTP/2 too, on a port of its own as the service does; 0 takes a free one. Default: it does not. */
+  readonly http2?: { readonly port: number }
   /** Who may come in. Default: the example key of AWS's documentation, without a session token. */
   readonly accounts?: readonly Account[]
   /** What hears the audio. Default: the scripted engine without any script, which reports what it heard. */
@@ -171,6 +173,7 @@ export interface EmulatorOptions extends Partial<PlainOptions> {
 
 export interface ResolvedOptions extends PlainOptions {
   readonly tls: { readonly key: string | Buffer; readonly cert: string | Buffer } | null
+  readonly http2: { readonly port: number } | null
   readonly accounts: readonly Account[]
   readonly engine: EngineFactory
   readonly faults: FaultScriptInput
@@ -191,12 +194,19 @@ export function resolveOptions(options: EmulatorOptions, defaultEngine: EngineFa
   return Object.freeze({
     ...(plain as unknown as PlainOptions),
     tls: options.tls ?? null,
+    http2: checkHttp2(options.http2),
     accounts,
     engine: options.engine ?? defaultEngine,
     faults: options.faults ?? {},
     clock: options.clock ?? systemClock,
     log: options.log ?? SILENT_LOG,
   })
+}
+
+function checkHttp2(http2: EmulatorOptions['http2']): ResolvedOptions['http2'] {
+  if (http2 === undefined) return null
+  checkOption('http2.port', http2.port, EMULATOR_OPTIONS.port)
+  return http2
 }
 
 function checkOption(name: string, value: unknown, definition: EmulatorOptionDefinition): unknown {

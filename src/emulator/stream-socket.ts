@@ -1,7 +1,8 @@
-/** The WebSocket of a stream: what the stream may do with it, and that on top of `ws` and the TCP socket below. */
+/** The socket of a stream: what the stream may do with it, and that on top of `ws` and the TCP socket below. */
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
+import type { StreamException } from './exceptions.ts'
 
 /** Every method does nothing once the socket is gone. */
 export interface StreamSocket {
@@ -17,6 +18,19 @@ export interface StreamSocket {
   /** TCP FIN without a Close frame. */
   fin(): void
   terminate(): void
+}
+
+/** What a socket tells its stream. */
+export interface StreamSocketListener {
+  /** One event-stream message. A view, valid during the call only. */
+  socketOnBinary(message: Uint8Array): void
+  socketOnText(): void
+  /** The client has ended its audio by the transport's own means: at most the empty AudioEvent came before. */
+  socketOnEnd(): void
+  /** What came breaks a rule of the transport: the stream ends with this. */
+  socketOnViolation(exception: StreamException): void
+  /** The socket is gone; the last call. */
+  socketOnClose(closeCode: number): void
 }
 
 export class WsStreamSocket implements StreamSocket {

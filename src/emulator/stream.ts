@@ -17,7 +17,7 @@ import { exceptionMessage, transcriptEvent } from './messages.ts'
 import type { QuotaHolder } from './quotas.ts'
 import { ResultOutbox, type OutboxListener } from './result-outbox.ts'
 import type { CloseCause, StreamLedger } from './stream-record.ts'
-import type { StreamSocket } from './stream-socket.ts'
+import type { StreamSocket, StreamSocketListener } from './stream-socket.ts'
 import type { WireResult } from './wire-results.ts'
 
 export interface StreamSettings {
@@ -39,7 +39,7 @@ export interface StreamListener {
 const COMPLETED_REASON = 'Streaming completed successfully'
 const NORMAL_CLOSE = 1000
 
-export class Stream implements EngineListener, OutboxListener, QuotaHolder {
+export class Stream implements EngineListener, OutboxListener, QuotaHolder, StreamSocketListener {
   readonly #socket: StreamSocket
   readonly #settings: StreamSettings
   readonly #ledger: StreamLedger
@@ -113,7 +113,14 @@ export class Stream implements EngineListener, OutboxListener, QuotaHolder {
     if (this.#state === 'streaming' || this.#state === 'finishing') this.endWith(exceptions.unexpectedFrame())
   }
 
-  /** The socket is gone; the last call. */
+  socketOnEnd(): void {
+    if (this.#state === 'streaming') this.#finish()
+  }
+
+  socketOnViolation(exception: StreamException): void {
+    this.endWith(exception)
+  }
+
   socketOnClose(closeCode: number): void {
     if (this.#state === 'closed') return
     this.#letGo('client_closed')
