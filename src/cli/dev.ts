@@ -20,8 +20,8 @@ import {
   relayOptionSections,
   resolveRelayOptions,
 } from './relay-arguments.ts'
-import { LOG_FLUSH_MS } from './serve.ts'
-import { runUntilStopped } from './service-loop.ts'
+import { loggedService } from './relay-start.ts'
+import { runService } from './service-loop.ts'
 import type { Terminal } from './terminal.ts'
 
 const EMULATOR_PORT = { flag: 'emulator-port', default: 0, min: 0, max: 65_535 } as const
@@ -86,23 +86,16 @@ async function run(args: readonly string[], context: CommandContext): Promise<nu
   const faultsPath = own.get('faults')
   const faults = faultsPath === undefined ? {} : { faults: await readFaults(faultsPath) }
   const { engine, hint } = await chooseEngine(own)
-  const stack = await startLocalStack(
-    { ...faults, engine },
-    emulatorPort,
-    overrides => resolveForDev(parsed, context, overrides),
-    context.clock,
-  )
-  await printCommands(stack, engine.name, hint, context.terminal)
-  const exitCode = await runUntilStopped(
-    stack,
-    {
-      serviceOnStop: signal => stack.logger.info('stopping', { signal }),
-      serviceOnCrash: error => stack.logger.fatal('the relay failed', { error }),
-    },
-    context,
-  )
-  await stack.logger.flush(LOG_FLUSH_MS)
-  return exitCode
+  return runService(async () => {
+    const stack = await startLocalStack(
+      { ...faults, engine },
+      emulatorPort,
+      overrides => resolveForDev(parsed, context, overrides),
+      context.clock,
+    )
+    await printCommands(stack, engine.name, hint, context.terminal)
+    return loggedService(stack, stack.logger)
+  }, context)
 }
 
 /** What was said by flag, variable or file wins over `DEV_DEFAULTS`. */

@@ -23,7 +23,8 @@ import { CommandError, UsageError } from './command.ts'
 import { chooseEngine, ENGINE_ROWS } from './engine-choice.ts'
 import { EXIT_FAILURE, EXIT_OK, FORCED_ROWS, USAGE_ROW } from './exit-codes.ts'
 import type { HelpPage } from './help.ts'
-import { describeListenFailure, runUntilStopped } from './service-loop.ts'
+import type { Service } from './service-loop.ts'
+import { describeListenFailure, runService } from './service-loop.ts'
 import type { Terminal } from './terminal.ts'
 
 const OWN_ROWS: readonly OptionRow[] = [
@@ -89,31 +90,31 @@ async function run(args: readonly string[], context: CommandContext): Promise<nu
     engine,
     ...(parsed.has('quiet') ? {} : { log: terminalLog(terminal) }),
   })
-  const { url } = await startEmulator(
-    emulator,
-    parsed.get('host') ?? EMULATOR_OPTIONS.host.default,
-    parsed.get('port') ?? '0',
-  )
-  const region = parsed.get('region') ?? EMULATOR_OPTIONS.region.default
-  terminal.print(`the emulator listens at ${url} (region ${region}, engine ${engine.name})`)
-  if (hint !== null) terminal.print(hint)
-  terminal.print('a relay for it:')
-  terminal.print(
-    `  AWS_ACCESS_KEY_ID=${EXAMPLE_ACCOUNT.accessKeyId} AWS_SECRET_ACCESS_KEY=${EXAMPLE_ACCOUNT.secretAccessKey} ` +
-      `transcribe-relay serve --region ${region} --endpoint ${url}`,
-  )
-  const close = (): Promise<void> => emulator.close()
-  return runUntilStopped(
-    { drain: close, close },
-    {
-      serviceOnStop: signal => terminal.warn(`${signal}: the emulator stops`),
-      serviceOnCrash: error =>
-        terminal.warn(
-          `the emulator failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
-        ),
+  const host = parsed.get('host') ?? EMULATOR_OPTIONS.host.default
+  return runService(async () => {
+    const { url } = await startEmulator(emulator, host, parsed.get('port') ?? '0')
+    const region = parsed.get('region') ?? EMULATOR_OPTIONS.region.default
+    terminal.print(`the emulator listens at ${url} (region ${region}, engine ${engine.name})`)
+    if (hint !== null) terminal.print(hint)
+    terminal.print('a relay for it:')
+    terminal.print(
+      `  AWS_ACCESS_KEY_ID=${EXAMPLE_ACCOUNT.accessKeyId} AWS_SECRET_ACCESS_KEY=${EXAMPLE_ACCOUNT.secretAccessKey} ` +
+        `transcribe-relay serve --region ${region} --endpoint ${url}`,
+    )
+    return emulatorService(emulator, terminal)
+  }, context)
+}
+
+function emulatorService(emulator: Emulator, terminal: Terminal): Service {
+  return {
+    drain: () => emulator.close(),
+    close: () => emulator.close(),
+    serviceOnStop: signal => terminal.warn(`${signal}: the emulator stops`),
+    serviceOnCrash: error => {
+      const about = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      terminal.warn(`the emulator failed: ${about}`)
     },
-    context,
-  )
+  }
 }
 
 /** Throws `CommandError` when the port cannot be had. */

@@ -13,7 +13,7 @@ import type { Service } from './service-loop.ts'
 
 export const LOCAL_REGION = 'us-east-1'
 
-export interface LocalStack extends Service {
+export interface LocalStack extends Pick<Service, 'drain' | 'close'> {
   readonly addresses: RelayAddresses
   readonly emulatorUrl: string
   readonly logger: Logger

@@ -11,11 +11,8 @@ import {
   relayOptionSections,
   resolveRelayOptions,
 } from './relay-arguments.ts'
-import { startRelay } from './relay-start.ts'
-import { runUntilStopped } from './service-loop.ts'
-
-/** Ours: the last log lines do not hold the process longer. */
-export const LOG_FLUSH_MS = 1000
+import { loggedService, startRelay } from './relay-start.ts'
+import { runService } from './service-loop.ts'
 
 const help: HelpPage = {
   command: 'serve',
@@ -51,15 +48,8 @@ export const serveCommand: Command = { help, run }
 
 async function run(args: readonly string[], context: CommandContext): Promise<number> {
   const { options } = await resolveRelayOptions(parseRelayArguments(args, []), context.environment)
-  const { relay, logger } = await startRelay(options, { clock: context.clock, env: context.environment })
-  const exitCode = await runUntilStopped(
-    relay,
-    {
-      serviceOnStop: signal => logger.info('stopping', { signal }),
-      serviceOnCrash: error => logger.fatal('the relay failed', { error }),
-    },
-    context,
-  )
-  await logger.flush(LOG_FLUSH_MS)
-  return exitCode
+  return runService(async () => {
+    const { relay, logger } = await startRelay(options, { clock: context.clock, env: context.environment })
+    return loggedService(relay, logger)
+  }, context)
 }

@@ -1,35 +1,67 @@
 import t from 'tap'
-import { describeListenFailure, runUntilStopped } from '../../src/cli/service-loop.ts'
+import { describeListenFailure, runService } from '../../src/cli/service-loop.ts'
 import type { Service } from '../../src/cli/service-loop.ts'
 import { memoryContext } from '../support/cli.ts'
 import { defer } from '../support/deferred.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 
-function setUp(service: Partial<Service> = {}) {
+function setUp(replaced: Partial<Service> = {}) {
   const calls: string[] = []
   const drained = defer<void>()
+  const started = defer<Service>()
   const clock = new ManualClock()
   const context = memoryContext({ clock })
-  const exitCode = runUntilStopped(
-    {
-      drain: () => {
-        calls.push('drain')
-        return drained.promise
-      },
-      close: async () => void calls.push('close'),
-      ...service,
+  const service: Service = {
+    drain: () => {
+      calls.push('drain')
+      return drained.promise
     },
-    {
-      serviceOnStop: signal => calls.push(signal),
-      serviceOnCrash: error => calls.push(`crash ${(error as Error).message}`),
-    },
-    context,
-  )
-  return { calls, context, clock, exitCode, endDrain: () => drained.resolve() }
+    close: async () => void calls.push('close'),
+    serviceOnStop: signal => calls.push(signal),
+    serviceOnCrash: error => calls.push(`crash ${(error as Error).message}`),
+    ...replaced,
+  }
+  const exitCode = runService(() => started.promise, context)
+  const run = { calls, context, clock, exitCode, endDrain: () => drained.resolve() }
+  return { ...run, start: () => started.resolve(service), failStart: (error: Error) => started.reject(error) }
 }
 
+async function setUpStarted(replaced: Partial<Service> = {}) {
+  const run = setUp(replaced)
+  run.start()
+  await new Promise(resolve => setImmediate(resolve))
+  return run
+}
+
+t.test('a signal while it starts is not lost: it drains as soon as it has started', async t => {
+  const { calls, context, exitCode, start, endDrain } = setUp()
+  context.signal('SIGTERM')
+  t.strictSame(calls, [])
+  start()
+  endDrain()
+  t.equal(await exitCode, 0)
+  t.strictSame(calls, ['SIGTERM', 'drain'])
+})
+
+t.test('a second signal does not wait for the start', async t => {
+  const { calls, context, exitCode } = setUp()
+  context.signal('SIGINT')
+  context.signal('SIGTERM')
+  t.equal(await exitCode, 143)
+  t.strictSame(calls, [])
+})
+
+t.test('a start that fails, or crashes, is the failure of the command', async t => {
+  const failing = setUp()
+  failing.failStart(new Error('port in use'))
+  await t.rejects(failing.exitCode, { message: 'port in use' })
+  const crashing = setUp()
+  crashing.context.crash(new Error('bug'))
+  await t.rejects(crashing.exitCode, { message: 'bug' })
+})
+
 t.test('a signal drains, and the end of the drain is success', async t => {
-  const { calls, context, exitCode, endDrain, clock } = setUp()
+  const { calls, context, exitCode, endDrain, clock } = await setUpStarted()
   context.signal('SIGTERM')
   endDrain()
   t.equal(await exitCode, 0)
@@ -45,7 +77,7 @@ t.test('a second signal closes at once', async t => {
     ['SIGTERM', 143],
     ['SIGINT', 130],
   ] as const) {
-    const { calls, context, exitCode, clock } = setUp()
+    const { calls, context, exitCode, clock } = await setUpStarted()
     context.signal('SIGINT')
     context.signal(signal)
     t.equal(await exitCode, expected)
@@ -55,12 +87,12 @@ t.test('a second signal closes at once', async t => {
 })
 
 t.test('a forced close that hangs or fails ends too', async t => {
-  const hanging = setUp({ close: () => new Promise(() => undefined) })
+  const hanging = await setUpStarted({ close: () => new Promise(() => undefined) })
   hanging.context.signal('SIGINT')
   hanging.context.signal('SIGINT')
   hanging.clock.advance(2000)
   t.equal(await hanging.exitCode, 130)
-  const failing = setUp({ close: async () => Promise.reject(new Error('broken')) })
+  const failing = await setUpStarted({ close: async () => Promise.reject(new Error('broken')) })
   failing.context.signal('SIGINT')
   failing.context.signal('SIGINT')
   t.equal(await failing.exitCode, 130)
@@ -68,13 +100,13 @@ t.test('a forced close that hangs or fails ends too', async t => {
 })
 
 t.test('a crash is reported, drains and fails; a second one is reported only', async t => {
-  const { calls, context, exitCode, endDrain } = setUp()
+  const { calls, context, exitCode, endDrain } = await setUpStarted()
   context.crash(new Error('one'))
   context.crash(new Error('two'))
   endDrain()
   t.equal(await exitCode, 1)
   t.strictSame(calls, ['crash one', 'drain', 'crash two'])
-  const failing = setUp({ drain: async () => Promise.reject(new Error('no end')) })
+  const failing = await setUpStarted({ drain: async () => Promise.reject(new Error('no end')) })
   failing.context.signal('SIGTERM')
   t.equal(await failing.exitCode, 1)
   t.strictSame(failing.calls, ['SIGTERM', 'crash no end'])
