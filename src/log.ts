@@ -105,6 +105,31 @@ export function createSessionLog(
   })
 }
 
+/** The log lines of the dialling side; matched by shape with the port of `upstream/`, as adapters do not import each other. */
+export function createDialLog(logger: Logger): {
+  dialOnAttemptFailed(record: object): void
+  dialOnClockCorrected(record: object): void
+} {
+  return Object.freeze({
+    dialOnAttemptFailed(record: object): void {
+      logger.warn('upstream connect failed', snakeCase(record))
+    },
+    dialOnClockCorrected(record: object): void {
+      logger.warn('clock corrected', snakeCase(record))
+    },
+  })
+}
+
+/** One spelling in the log, whatever the code calls it: `durationMs` is `duration_ms`, in whole numbers. */
+function snakeCase(record: object): LogFields {
+  return Object.fromEntries(
+    Object.entries(record).map(([name, value]: [string, unknown]) => [
+      name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`),
+      typeof value === 'number' ? Math.round(value) : value,
+    ]),
+  )
+}
+
 /** Fields that every line has: a second one of the same name would make the JSON ambiguous. */
 const OWN_NAMES = ['level', 'time', 'service', 'version', 'message'] as const
 

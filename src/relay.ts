@@ -12,7 +12,7 @@ import { resolveOptions } from './config/resolve.ts'
 import { streamDefaults } from './config/stream-defaults.ts'
 import { RelayError } from './errors.ts'
 import type { Logger } from './log.ts'
-import { createLogger, createSessionLog } from './log.ts'
+import { createDialLog, createLogger, createSessionLog } from './log.ts'
 import type { RelayMetrics } from './metrics/registry.ts'
 import { createMetrics } from './metrics/registry.ts'
 import type { ClientServer } from './server/app.ts'
@@ -262,10 +262,7 @@ class RunningRelay implements Relay {
       random,
       ca: this.#deps.upstreamCa,
       maxMessageBytes: options.upstreamMaxMessageBytes,
-      log: {
-        dialOnAttemptFailed: record => this.#logger.warn('upstream connect failed', { ...record }),
-        dialOnClockCorrected: record => this.#logger.warn('clock is wrong, corrected', { ...record }),
-      },
+      log: createDialLog(this.#logger),
       limits: {
         dialAttempts: options.dialAttempts,
         dialBackoffMs: options.dialBackoffMs,

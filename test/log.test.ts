@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import type { LogLevel } from '../src/log.ts'
-import { LOG_LEVELS, createLogger, createSessionLog } from '../src/log.ts'
+import { LOG_LEVELS, createDialLog, createLogger, createSessionLog } from '../src/log.ts'
 import { ManualClock } from './support/manual-clock.ts'
 
 function openLog(level: LogLevel) {
@@ -140,4 +140,15 @@ t.test('a process outlives its log', async t => {
     t.equal((await lines).split('\n').filter(line => line !== '').length, 50)
     t.same(JSON.parse(await report), { lines: 50, lost: 0 })
   })
+})
+
+t.test('lines of the dialling side use one spelling and whole numbers', async t => {
+  const lines: string[] = []
+  const sink = { write: (line: string) => void lines.push(line), flush: async () => {}, lostLines: 0 }
+  const log = createDialLog(createLogger({ level: 'info', version: '1.2.3', sink }))
+  log.dialOnAttemptFailed({ sessionId: 's-1', httpStatus: null, durationMs: 3.86, willRetry: true })
+  log.dialOnClockCorrected({ sessionId: 's-1', offsetMs: -600_000.4 })
+  const [failed, corrected] = lines.map(line => JSON.parse(line) as Record<string, unknown>)
+  t.match(failed, { session_id: 's-1', http_status: null, duration_ms: 4, will_retry: true, level: 'warn' })
+  t.match(corrected, { session_id: 's-1', offset_ms: -600_000, message: 'clock corrected' })
 })
