@@ -11,6 +11,7 @@ const RANKS: Readonly<Record<string, number>> = {
   errors: 0,
   clock: 0,
   version: 0,
+  spelling: 0,
   eventstream: 1,
   transcribe: 1,
   protocol: 2,

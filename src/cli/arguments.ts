@@ -3,7 +3,7 @@
  * option which the other does not.
  */
 import { parseArgs } from 'node:util'
-import { suggestName } from '../config/suggest.ts'
+import { suggestName } from '../spelling.ts'
 import { UsageError } from './command.ts'
 
 export interface OptionRow {

@@ -3,7 +3,7 @@
  * clear line or one line a problem.
  */
 import { ConfigError, describeProblem } from '../config/problems.ts'
-import { suggestName } from '../config/suggest.ts'
+import { suggestName } from '../spelling.ts'
 import { VERSION } from '../version.ts'
 import type { Command, CommandContext } from './command.ts'
 import { CommandError, UsageError } from './command.ts'

@@ -22,7 +22,7 @@ import type { ConfigProblem } from './problems.ts'
 import { ConfigError } from './problems.ts'
 import { OPTION_RULES } from './rules.ts'
 import { checkStreamDefaults } from './stream-defaults.ts'
-import { suggestName } from './suggest.ts'
+import { suggestName } from '../spelling.ts'
 import type { Checked } from './values.ts'
 import { checkValue, readText, showValue } from './values.ts'
 

@@ -1,6 +1,7 @@
 /**
  * Guesses what was meant by a name or a value that is nearly right: another case, the SDK's spelling, a typing error.
  */
+import { editDistance } from '../spelling.ts'
 import { LANGUAGE_CODES } from './languages.ts'
 import type { ParameterTable } from './parameter-table.ts'
 
@@ -21,7 +22,7 @@ export function guessParameterName(name: string, table: ParameterTable): string 
   let bestEdits = Math.min(MAX_EDITS, Math.floor(wanted.length * EDITS_PER_CHARACTER)) + 1
   for (const [wireName, definition] of Object.entries(table)) {
     for (const spelling of [wireName, ...(definition.aliases ?? [])]) {
-      const edits = countEdits(wanted, plain(spelling))
+      const edits = editDistance(wanted, plain(spelling))
       if (edits < bestEdits) {
         best = wireName
         bestEdits = edits
@@ -50,22 +51,4 @@ export function guessLanguageCode(value: string): string | null {
 
 function plain(name: string): string {
   return name.toLowerCase().replace(/[^a-z0-9]/g, '')
-}
-
-/** Levenshtein distance. */
-function countEdits(from: string, to: string): number {
-  let previous = Array.from({ length: to.length + 1 }, (_, index) => index)
-  for (let row = 1; row <= from.length; row++) {
-    const current = [row]
-    for (let column = 1; column <= to.length; column++) {
-      const replaced = at(previous, column - 1) + (from[row - 1] === to[column - 1] ? 0 : 1)
-      current.push(Math.min(replaced, at(previous, column) + 1, at(current, column - 1) + 1))
-    }
-    previous = current
-  }
-  return at(previous, to.length)
-}
-
-function at(row: readonly number[], column: number): number {
-  return row[column] ?? Number.POSITIVE_INFINITY
 }

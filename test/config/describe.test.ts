@@ -4,7 +4,7 @@ import { describeOptions, renderConfiguration } from '../../src/config/describe.
 import { OPTION_KEYS, envName } from '../../src/config/options.ts'
 import { resolveOptions } from '../../src/config/resolve.ts'
 import { OPTION_RULES } from '../../src/config/rules.ts'
-import { suggestName } from '../../src/config/suggest.ts'
+import { suggestName } from '../../src/spelling.ts'
 import { checkValue, showValue } from '../../src/config/values.ts'
 
 t.test(

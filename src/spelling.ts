@@ -1,6 +1,4 @@
-/**
- * "Did you mean": the known name nearest to an unknown one.
- */
+/** "Did you mean": how far apart two names are, and the known name nearest to an unknown one. */
 
 /** Names longer than this are not compared: the distance takes time with the square of the length. */
 const MAX_COMPARED_CHARS = 64
@@ -23,7 +21,7 @@ export function suggestName(unknown: string, known: Iterable<string>): string | 
 }
 
 /** Least number of inserted, removed and replaced characters (Levenshtein), in one row of memory. */
-function editDistance(from: string, to: string): number {
+export function editDistance(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, index) => index)
   for (let i = 1; i <= from.length; i++) {
     const next = [i]
