@@ -1,5 +1,5 @@
 /** The first twelve bytes of a message, both ways: its two lengths, their limits and their CRC. */
-import { crc32 } from './crc32.ts'
+import { crc32OfWord } from './crc32.ts'
 import { EventStreamError } from './errors.ts'
 import {
   HEADERS_LENGTH_OFFSET,
@@ -66,15 +66,8 @@ export function readHeadersLength(message: Buffer): number {
   return headersBytes
 }
 
-// One array for all: a view of each message would cost more than the CRC of its eight bytes. A DataView, because Buffer
-// writes take longer than that CRC too (bench/micro/framing.ts).
-const lengths = new DataView(new ArrayBuffer(PRELUDE_CRC_OFFSET))
-const lengthsBytes = new Uint8Array(lengths.buffer)
-
 function preludeCrc(totalBytes: number, headersBytes: number): number {
-  lengths.setUint32(TOTAL_LENGTH_OFFSET, totalBytes)
-  lengths.setUint32(HEADERS_LENGTH_OFFSET, headersBytes)
-  return crc32(lengthsBytes)
+  return crc32OfWord(headersBytes, crc32OfWord(totalBytes))
 }
 
 function truncated(neededBytes: number, thereBytes: number): EventStreamError {
