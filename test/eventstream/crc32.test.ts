@@ -1,4 +1,4 @@
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import t from 'tap'
 import { crc32, crc32OfWord } from '../../src/eventstream/crc32.ts'
 
@@ -18,11 +18,15 @@ t.test('goes on after earlier bytes, wherever they are cut', t => {
 
 t.test('a word counts as its four bytes, big-endian, wherever it stands', t => {
   fc.assert(
-    fc.property(fc.integer({ min: 0, max: 0xffff_ffff }), fc.uint8Array({ maxLength: 40 }), (word, before) => {
-      const bytes = Buffer.alloc(4)
-      bytes.writeUInt32BE(word)
-      return crc32OfWord(word, crc32(before)) === crc32(bytes, crc32(before))
-    }),
+    fc.property(
+      fc.integer({ min: 0, max: 0xffff_ffff }),
+      fc.uint8Array({ maxLength: 40 }),
+      (word, before) => {
+        const bytes = Buffer.alloc(4)
+        bytes.writeUInt32BE(word)
+        return crc32OfWord(word, crc32(before)) === crc32(bytes, crc32(before))
+      },
+    ),
     { verbose: true },
   )
   t.equal(crc32OfWord(0x31323334), crc32(Buffer.from('1234')), 'with nothing before it')
