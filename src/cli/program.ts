@@ -33,6 +33,10 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
     summary: 'send audio to a relay and print the transcript',
     load: async () => (await import('./stream.ts')).streamCommand,
   },
+  canary: {
+    summary: 'stream a known sample again and again, check words and latency',
+    load: async () => (await import('./canary.ts')).canaryCommand,
+  },
   emulate: {
     summary: 'run the local Amazon Transcribe alone, with faults if wanted',
     load: async () => (await import('./emulate.ts')).emulateCommand,
