@@ -61,7 +61,7 @@ export interface RelayAddresses {
 }
 
 export interface Relay {
-  /** Opens both ports. @throws ConfigError, ListenError, UwsLoadError */
+  /** Opens both ports. Once, and not after `close`. @throws ConfigError, ListenError, UwsLoadError */
   start(): Promise<RelayAddresses>
   /**
    * Lets nobody in, waits for the sessions, ends the rest with their finals delivered, then closes. Bounded by
@@ -101,6 +101,7 @@ class RunningRelay implements Relay {
   #server: ClientServer | null = null
   #ops: OpsServer | null = null
   #credentials: CredentialSource | null = null
+  #starting: Promise<RelayAddresses> | null = null
   #draining: Promise<void> | null = null
   #isClosed = false
 
@@ -123,6 +124,14 @@ class RunningRelay implements Relay {
   }
 
   async start(): Promise<RelayAddresses> {
+    if (this.#starting !== null || this.#isClosed) {
+      throw new Error('A relay is started once, and not after it was closed: create another one.')
+    }
+    this.#starting = this.#start()
+    return this.#starting
+  }
+
+  async #start(): Promise<RelayAddresses> {
     checkOpenFiles(this.#options.maxSessions)
     const endpoint = await this.#resolveEndpoint()
     const credentials = this.#createCredentials(endpoint.region)
@@ -147,7 +156,8 @@ class RunningRelay implements Relay {
       metrics.setBuild(nameOfBuild(server))
       return this.#report(client, operations, endpoint)
     } catch (error) {
-      await this.close()
+      this.#isClosed = true
+      await this.#release()
       throw error
     }
   }
@@ -160,6 +170,12 @@ class RunningRelay implements Relay {
   async close(): Promise<void> {
     if (this.#isClosed) return this.closed
     this.#isClosed = true
+    // What is being opened can be closed once it is open. Why a start failed is told to who called it.
+    await this.#starting?.catch(() => undefined)
+    await this.#release()
+  }
+
+  async #release(): Promise<void> {
     this.#registry?.abortAll()
     this.#registry?.close()
     this.#server?.close()
@@ -192,7 +208,7 @@ class RunningRelay implements Relay {
       const timer = this.#clock.setTimer(timeoutMs, () => resolve(false))
       void event.then(() => {
         timer.cancel()
-        resolve(true)
+        return resolve(true)
       })
     })
   }
