@@ -157,7 +157,9 @@ t.test('UP-11 finals that came before the end are delivered before the error', a
 })
 
 t.test('UP-13 a service that stops reading is given up, with bounded memory', async t => {
-  const world = await startWorld(t, { relay: { upstreamStallMs: 500, upstreamBufferBytes: 262_144, pendingAudioBytes: 131_072 } })
+  const world = await startWorld(t, {
+    relay: { upstreamStallMs: 500, upstreamBufferBytes: 262_144, pendingAudioBytes: 131_072 },
+  })
   const rssBytes = process.memoryUsage().rss
   let maxBufferedBytes = 0
   await withNeighbour(t, world, () =>

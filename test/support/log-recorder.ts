@@ -30,13 +30,18 @@ export class LogRecorder implements LogSink {
     for (;;) {
       const [line] = this.of(message, sessionId)
       if (line !== undefined) return line
-      await new Promise<void>(resolve => {
-        const wake = (): void => {
-          this.#wakers.delete(wake)
-          resolve()
-        }
-        this.#wakers.add(wake)
-      })
+      await this.next()
     }
+  }
+
+  /** Resolves when another line is written. */
+  next(): Promise<void> {
+    return new Promise(resolve => {
+      const wake = (): void => {
+        this.#wakers.delete(wake)
+        resolve()
+      }
+      this.#wakers.add(wake)
+    })
   }
 }

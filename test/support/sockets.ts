@@ -9,15 +9,15 @@ export function countSockets(): number {
   return readdirSync('/proc/self/fd').filter(isSocket).length
 }
 
-/** Resolves with the number once it is at most `most`; with what it still is after ten seconds. */
-export async function socketsAtMost(most: number): Promise<number> {
+/** Waits until there are at most `most`, ten seconds at the longest. Resolves with how many are too many then. */
+export async function surplusSockets(most: number): Promise<number> {
   const startedMs = performance.now()
   let count = countSockets()
   while (count > most && performance.now() - startedMs < LOOK_LIMIT_MS) {
     await new Promise(resolve => setTimeout(resolve, LOOK_INTERVAL_MS))
     count = countSockets()
   }
-  return count
+  return Math.max(0, count - most)
 }
 
 function isSocket(descriptor: string): boolean {
