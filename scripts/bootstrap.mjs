@@ -55,11 +55,24 @@ function install() {
   const lock = readFileSync(LOCK_FILE)
   const hash = createHash('sha256').update(lock).digest('hex')
   if (readText(INSTALL_STAMP) === hash) return
-  if (!holds(JSON.parse(lock.toString('utf8')))) {
-    say('installing packages (npm ci) …')
-    run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund'], 'npm ci failed')
-  }
+  const wanted = JSON.parse(lock.toString('utf8'))
+  if (!holds(wanted)) download(wanted)
   writeFileSync(INSTALL_STAMP, hash)
+}
+
+/**
+ * `npm ci` refuses the whole lock when a registry lacks an optional package of another platform, as mirrors do. Then
+ * `npm install --no-save` leaves that one out, and what it installed is compared with the lock. The page of help that
+ * npm ci prints is kept back: if the second way fails too, its words say why.
+ */
+function download(lock) {
+  const options = ['--include=dev', '--no-audit', '--no-fund']
+  say('installing packages (npm ci) …')
+  if (run('npm', ['ci', ...options], 'ignore') === null) return
+  say('npm ci failed; trying npm install with the same versions …')
+  const failure = run('npm', ['install', '--no-save', ...options])
+  if (failure !== null) fail(`npm install failed (${failure})`)
+  if (!holds(lock)) fail('npm install did not give the versions of package-lock.json')
 }
 
 /** Whether node_modules, installed by hand, already holds the lock's packages: then nothing is thrown away. */
@@ -81,11 +94,12 @@ function build() {
   if (readText(BUILD_STAMP) === stamp && existsSync(ENTRY)) return
   say('building dist/ …')
   rmSync(DIST, { recursive: true, force: true })
-  run(
-    process.execPath,
-    [join(MODULES, 'typescript', 'bin', 'tsc'), '-p', 'tsconfig.build.json'],
-    'the build failed',
-  )
+  const failure = run(process.execPath, [
+    join(MODULES, 'typescript', 'bin', 'tsc'),
+    '-p',
+    'tsconfig.build.json',
+  ])
+  if (failure !== null) fail(`the build failed (${failure})`)
   for (const path of listFiles('src')) {
     if (path.endsWith('.ts')) continue
     const target = join(DIST, path.slice('src'.length))
@@ -117,10 +131,11 @@ function hand(script, args) {
   return import(pathToFileURL(script).href)
 }
 
-function run(command, args, failure) {
-  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ['ignore', 'inherit', 'inherit'] })
-  if (error !== undefined) fail(`${failure}: ${error.code}`)
-  if (status !== 0) fail(`${failure} (exit code ${status})`)
+/** Returns what went wrong, in words; `null`: nothing. */
+function run(command, args, stderr = 'inherit') {
+  const { status, error } = spawnSync(command, args, { cwd: ROOT, stdio: ['ignore', 'inherit', stderr] })
+  if (error !== undefined) return error.code
+  return status === 0 ? null : `exit code ${status}`
 }
 
 function readText(path) {

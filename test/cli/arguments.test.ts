@@ -104,6 +104,7 @@ t.test('every help page mentions each of its options and fits its width', async 
       'emulator-port',
       ...relayFlags.filter(flag => !decided.has(flag)),
     ],
+    canary: ['url', 'every', 'once', 'sample', 'words', 'min-recall', 'max-final-lag-ms'],
     demo: ['file', 'speed', 'engine', 'transcripts'],
     stream: ['url', 'token', 'speed', 'chunk-ms', 'format', 'raw', ...Object.keys(STANDARD_PARAMETERS)],
     emulate: [

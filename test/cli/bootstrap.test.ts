@@ -43,7 +43,9 @@ function makeTree(t: Test, engines = '>=20.15') {
     [
       '#!/bin/sh',
       'echo "npm $*" >> notes.txt',
+      'test "$1" = ci && test -e ci-fails && exit 9',
       'test -e npm-fails && exit 9',
+      'test -e installs && mkdir -p node_modules && cp installs node_modules/.package-lock.json',
       'mkdir -p node_modules/typescript/bin',
       `cp compiler node_modules/typescript/bin/tsc`,
       'echo \'{"type":"commonjs"}\' > node_modules/typescript/package.json',
@@ -77,6 +79,7 @@ function makeTree(t: Test, engines = '>=20.15') {
 }
 
 const NPM = 'npm ci --include=dev --no-audit --no-fund\n'
+const NPM_INSTALL = 'npm install --no-save --include=dev --no-audit --no-fund\n'
 const TSC = 'tsc -p tsconfig.build.json\n'
 
 t.test('a fresh clone is installed, built and run; then it is only run', async t => {
@@ -117,6 +120,28 @@ t.test('packages that were installed by hand are kept when they are the right on
   }
 })
 
+t.test(
+  'a registry without packages of other platforms is enough, one with other versions is not',
+  async t => {
+    const tree = makeTree(t)
+    tree.write('ci-fails', '')
+    tree.write(
+      'installs',
+      JSON.stringify({ packages: { 'node_modules/a': { version: '2.0.0', integrity: 'x' } } }),
+    )
+    const wrong = tree.run('build')
+    t.match(wrong, {
+      status: 1,
+      stderr: /did not give the versions of package-lock/,
+      notes: NPM + NPM_INSTALL,
+    })
+    t.notOk(tree.has('node_modules/.transcribe-relay-lock'))
+    tree.write('installs', JSON.stringify(INSTALLED))
+    t.match(tree.run('build'), { status: 0, notes: NPM + NPM_INSTALL + TSC })
+    t.match(tree.run('build'), { status: 0, notes: '' })
+  },
+)
+
 t.test('test runs the check, without a build', async t => {
   const tree = makeTree(t)
   t.match(tree.run('test', 'a.test.ts'), { status: 0, stdout: 'checked a.test.ts\n', notes: NPM })
@@ -125,7 +150,11 @@ t.test('test runs the check, without a build', async t => {
 t.test('what fails is told in one line and done again the next time', async t => {
   const tree = makeTree(t)
   tree.write('npm-fails', '')
-  t.match(tree.run('build'), { status: 1, stderr: /npm ci failed \(exit code 9\)\n$/, notes: NPM })
+  t.match(tree.run('build'), {
+    status: 1,
+    stderr: /npm install failed \(exit code 9\)\n$/,
+    notes: NPM + NPM_INSTALL,
+  })
   tree.remove('npm-fails')
   tree.write('src/main.ts', 'a mistake')
   t.match(tree.run('build'), { status: 1, stderr: /the build failed \(exit code 2\)\n$/, notes: NPM + TSC })
