@@ -100,7 +100,7 @@ export function readHttp2Stream(
     if (!isBroken && (!isEnded || splitter.isInsideMessage)) violate(exceptions.missingEndFrame())
   })
   stream.on('close', () => {
-    const isWhole = stream.writableFinished
+    const isWhole = stream.writableEnded && !stream.aborted
     listener.socketOnClose(isWhole ? NORMAL_CLOSE : NO_CLOSE_FRAME)
   })
 }

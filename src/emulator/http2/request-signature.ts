@@ -40,7 +40,9 @@ export type RequestVerdict =
 /** The hash that stands for a body which is signed chunk by chunk. */
 export const SIGNED_EVENTS = 'STREAMING-AWS4-HMAC-SHA256-EVENTS'
 /** What must be signed, of what is sent. */
-const MUST_BE_SIGNED = ['host', 'x-amz-date', 'x-amz-content-sha256', 'x-amz-security-token']
+const MUST_BE_SIGNED = ['x-amz-date', 'x-amz-content-sha256', 'x-amz-security-token']
+/** One of these must be signed too: AWS's SDK signs the pseudo-header that HTTP/2 has in place of `host`. */
+const HOST_NAMES = ['host', ':authority']
 
 interface Authorization {
   readonly credential: string
@@ -106,8 +108,10 @@ function checkSignedHeaders(
   headers: IncomingHttpHeaders,
   { signedHeaders }: Authorization,
 ): HandshakeRefusal | null {
-  const needed = MUST_BE_SIGNED.filter(name => name === 'host' || headers[name] !== undefined)
-  const missing = needed.filter(name => !signedHeaders.includes(name))
+  if (!HOST_NAMES.some(name => signedHeaders.includes(name))) {
+    return incomplete(`SignedHeaders must include ${HOST_NAMES.join(' or ')}.`)
+  }
+  const missing = MUST_BE_SIGNED.filter(name => headers[name] !== undefined && !signedHeaders.includes(name))
   return missing.length === 0 ? null : incomplete(`SignedHeaders must include ${missing.join(', ')}.`)
 }
 
