@@ -49,7 +49,7 @@ t.test('UP-01 a refused port is tried again, then the client is told', async t =
     figures: failed('refused', 3),
   })
   t.match(
-    relay.log.of('upstream connect failed').map(({ attempt, willRetry }) => [attempt, willRetry]),
+    relay.log.of('upstream connect failed').map(line => [line['attempt'], line['will_retry']]),
     [
       [1, true],
       [2, true],
