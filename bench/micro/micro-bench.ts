@@ -1,0 +1,232 @@
+/**
+ * Runs a bench of functions: `node --import tsx bench/micro/<name>.ts [--smoke] [--repeats=7] [--output=DIR]
+ * [--only=TEXT] [--from=src]`.
+ *
+ * Each row of each repeat is measured in a process of its own, so that no row runs on code that another one made the
+ * compiler specialize; odd repeats go backwards, so that a machine that slows down or speeds up hits all rows alike.
+ * Each process checks its row before it times it; a wrong answer disqualifies and the run fails. A smoke run takes all
+ * rows in one process, a blink each, and writes nothing unless told where to.
+ */
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { figureOf, RESULTS_DIRECTORY, writeResults } from '../results-format.ts'
+import type { Bar, ChartSpec, Figure, ResultGroup } from '../results-format.ts'
+import { build, isFromSource } from './built.ts'
+import { FULL_BUDGET, measureCall, SMOKE_BUDGET, type Contender } from './measure.ts'
+import { printBars, printGroup } from './print.ts'
+
+export interface MicroRow {
+  readonly subject: string
+  readonly dimensions: Readonly<Record<string, string | number>>
+  prepare(): Contender | Promise<Contender>
+}
+
+export interface MicroGroup {
+  readonly id: string
+  readonly title: string
+  readonly text: readonly string[]
+  readonly charts: readonly ChartSpec[]
+  /** The subject that the others are compared with, where both have a row of the same dimensions. */
+  readonly reference: string
+  readonly rows: readonly MicroRow[]
+}
+
+export interface MicroBench {
+  readonly name: string
+  readonly title: string
+  readonly method: readonly string[]
+  readonly misleads: readonly string[]
+  readonly groups: readonly MicroGroup[]
+  bars(outcome: Outcome): Bar[]
+}
+
+/** Name of the figure of every row: CPU time a call. */
+export const TIME = 'time'
+
+const LEAST_REPEATS = 5
+const DEFAULT_REPEATS = 7
+const WORKER_FLAG = '--worker'
+
+const METHOD = [
+  'Each figure is CPU time of the process a call (user and system, helper threads of the garbage collector included), ' +
+    'measured by mitata in batches of about 2 ms over 0.4 s, after a warm-up of 0.2 s. The mean of the batches counts, so garbage collection is in it.',
+  'Every row of every repeat runs in a process of its own; odd repeats go through the rows backwards. Before it is timed, a ' +
+    'row has to give the right answer, else it is disqualified and the run fails. What is measured is the compiled code of dist/.',
+  'Ratios are taken within a repeat, then their median.',
+]
+
+/** Times of all rows, nanoseconds, by id and repeat. */
+export class Outcome {
+  readonly #timesNs: ReadonlyMap<string, readonly number[]>
+
+  constructor(timesNs: ReadonlyMap<string, readonly number[]>) {
+    this.#timesNs = timesNs
+  }
+
+  timesNs(id: string): readonly number[] {
+    const times = this.#timesNs.get(id)
+    if (times === undefined) throw new RangeError(`no row ${id}`)
+    return times
+  }
+
+  medianNs(id: string): number {
+    return figureOf('ns', this.timesNs(id)).median
+  }
+
+  /** How many times as long `id` takes as `other`, repeat by repeat. */
+  ratio(id: string, other: string): Figure {
+    const others = this.timesNs(other)
+    return figureOf(
+      '×',
+      this.timesNs(id).map((time, repeat) => time / (others[repeat] ?? Number.NaN)),
+    )
+  }
+
+  has(id: string): boolean {
+    return this.#timesNs.has(id)
+  }
+}
+
+/** A row gave a wrong answer. */
+export class DisqualifiedError extends Error {
+  override readonly name = 'DisqualifiedError'
+}
+
+export function rowId(group: { readonly id: string }, row: Pick<MicroRow, 'subject' | 'dimensions'>): string {
+  return [group.id, row.subject, ...Object.values(row.dimensions)].join('/')
+}
+
+/** Runs as the command line says. Does not return in a worker before its rows are measured. */
+export async function runMicroBench(bench: MicroBench, moduleUrl: string): Promise<void> {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      smoke: { type: 'boolean', default: false },
+      repeats: { type: 'string', default: String(DEFAULT_REPEATS) },
+      output: { type: 'string' },
+      only: { type: 'string', default: '' },
+      from: { type: 'string', default: 'dist' },
+      worker: { type: 'boolean', default: false },
+    },
+  })
+  if (values.worker) return work(bench, positionals, values.smoke)
+  const repeats = values.smoke ? 1 : readRepeats(values.repeats)
+  build()
+  const ids = idsOf(bench).filter(id => id.includes(values.only))
+  const timesNs = new Map<string, number[]>(ids.map(id => [id, []]))
+  for (let repeat = 0; repeat < repeats; repeat += 1) {
+    const order = repeat % 2 === 0 ? ids : ids.toReversed()
+    for (const batch of values.smoke ? [order] : order.map(id => [id])) {
+      for (const [id, timeNs] of measureInProcess(moduleUrl, batch, values.smoke)) {
+        timesNs.get(id)?.push(timeNs)
+      }
+    }
+    process.stderr.write(`${bench.name}: repeat ${repeat + 1} of ${repeats} done\n`)
+  }
+  const outcome = new Outcome(timesNs)
+  const groups = bench.groups.map(group => resultGroup(group, outcome)).filter(({ rows }) => rows.length > 0)
+  for (const group of groups) printGroup(group)
+  // Bars and files are about the whole bench.
+  if (values.only !== '') return
+  const bars = bench.bars(outcome)
+  printBars(bars)
+  const directory = values.output ?? (values.smoke ? null : RESULTS_DIRECTORY)
+  if (directory === null) return
+  const { name, title, misleads } = bench
+  const payload = {
+    title,
+    repeats,
+    isSmoke: values.smoke,
+    method: [...METHOD, ...bench.method],
+    misleads,
+    groups,
+    bars,
+  }
+  process.stdout.write(`\nwritten: ${await writeResults(name, payload, directory)}\n`)
+}
+
+/** In the worker: each row checked, timed, and checked again. A line of JSON for each; exit code 1 for a wrong answer. */
+async function work(bench: MicroBench, ids: readonly string[], isSmoke: boolean): Promise<void> {
+  for (const group of bench.groups) {
+    for (const row of group.rows) {
+      const id = rowId(group, row)
+      if (!ids.includes(id)) continue
+      const timeNs = await measureRow(row, isSmoke).catch((error: unknown) => {
+        process.stderr.write(
+          `${id} is disqualified: ${error instanceof Error ? error.message : String(error)}\n`,
+        )
+        return null
+      })
+      if (timeNs === null) process.exitCode = 1
+      else process.stdout.write(`${JSON.stringify([id, timeNs])}\n`)
+    }
+  }
+}
+
+async function measureRow(row: MicroRow, isSmoke: boolean): Promise<number> {
+  const contender = await row.prepare()
+  await contender.check()
+  const timeNs = await measureCall(contender, isSmoke ? SMOKE_BUDGET : FULL_BUDGET)
+  contender.checkAfter?.()
+  return timeNs
+}
+
+/** Throws when a row is disqualified; the worker has said which. */
+function measureInProcess(moduleUrl: string, ids: readonly string[], isSmoke: boolean): [string, number][] {
+  const args = [
+    '--expose-gc',
+    ...process.execArgv,
+    fileURLToPath(moduleUrl),
+    WORKER_FLAG,
+    ...(isSmoke ? ['--smoke'] : []),
+    ...(isFromSource ? ['--from=src'] : []),
+    ...ids,
+  ]
+  const { status, stdout } = spawnSync(process.execPath, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  if (status !== 0) throw new DisqualifiedError('a row does not give the right answer: nothing is compared')
+  return stdout
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as [string, number])
+}
+
+function resultGroup(group: MicroGroup, outcome: Outcome): ResultGroup {
+  const { id, title, text, charts, reference } = group
+  const measured = group.rows.filter(row => outcome.has(rowId(group, row)))
+  return {
+    id,
+    title,
+    text,
+    charts,
+    rows: measured.map(row => {
+      const own = rowId(group, row)
+      const other = rowId(group, { subject: reference, dimensions: row.dimensions })
+      const isCompared = own !== other && outcome.has(other)
+      return {
+        id: own,
+        subject: row.subject,
+        dimensions: row.dimensions,
+        figures: {
+          [TIME]: figureOf('ns', outcome.timesNs(own)),
+          ...(isCompared ? { [`against ${reference}`]: outcome.ratio(own, other) } : {}),
+        },
+      }
+    }),
+  }
+}
+
+function idsOf({ groups }: MicroBench): string[] {
+  return groups.flatMap(group => group.rows.map(row => rowId(group, row)))
+}
+
+function readRepeats(text: string): number {
+  const repeats = Number(text)
+  if (Number.isInteger(repeats) && repeats >= LEAST_REPEATS) return repeats
+  throw new RangeError(
+    `--repeats is ${text}; it must be a whole number from ${LEAST_REPEATS}: fewer show no spread`,
+  )
+}
