@@ -8,7 +8,7 @@
 import { crc32 } from 'node:zlib'
 
 export const FLOOR = 'floor: copy and CRC'
-export const FLOOR_WITH_MEMORY = 'floor with memory: allocate, copy and CRC'
+export const FLOOR_WITH_MEMORY = 'floor with memory'
 
 /** Copies `pcm` into `frame` and returns the CRC over `head` and `pcm`; `headCrc` is the one over `head`. */
 export function copyAndCrc(frame: Buffer, pcm: Uint8Array, offset: number, headCrc: number): number {

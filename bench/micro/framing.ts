@@ -145,7 +145,7 @@ const encode: MicroGroup = {
     'Audio in, one whole message out. All encoders of the unsigned message give the same bytes. The SDK signs every frame and wraps it into ' +
       'a second message; a relay that sends unsigned frames over a WebSocket has none of that to do. The SDK’s streams are left out.',
     `There are two floors. “${FLOOR}” writes into memory that is there and warm, always the same: no frame that ` +
-      'outlives the call can cost so little. “floor with memory” takes a Buffer for each frame, as every encoder has to.',
+      `outlives the call can cost so little. “${FLOOR_WITH_MEMORY}” copies and computes the same into a Buffer of its own for each frame, as every encoder has to.`,
   ],
   charts: [
     {

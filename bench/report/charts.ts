@@ -3,10 +3,11 @@ import * as echarts from 'echarts'
 import type { CustomSeriesOption, EChartsOption, SeriesOption } from 'echarts'
 import type { ChartSpec, Figure, ResultGroup } from '../results-format.ts'
 
-const WIDTH_PX = 860
+const WIDTH_PX = 960
 const HEIGHT_PX = 420
 /** Okabe and Ito: told apart by everybody. */
 const COLORS = ['#0072b2', '#e69f00', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#000000']
+const LEGEND_WIDTH_PX = 230
 const WHISKER_COLOR = '#333333'
 const WHISKER_HALF_WIDTH_PX = 4
 
@@ -31,10 +32,10 @@ export function renderChart(group: ResultGroup, spec: ChartSpec): string {
   return draw({
     animation: false,
     backgroundColor: '#ffffff',
-    color: COLORS,
+    textStyle: { fontFamily: 'Arial, Helvetica, sans-serif' },
     title: { text: spec.title, left: 'center', textStyle: { fontSize: 15 } },
-    legend: { top: 28, data: subjects },
-    grid: { left: 70, right: 20, top: 86, bottom: 48 },
+    legend: { data: subjects, orient: 'vertical', right: 0, top: 'middle' },
+    grid: { left: 70, right: LEGEND_WIDTH_PX, top: 48, bottom: 48 },
     xAxis: {
       type: 'category',
       data: categories.map(String),
@@ -44,22 +45,42 @@ export function renderChart(group: ResultGroup, spec: ChartSpec): string {
     },
     yAxis: {
       type: spec.scale === 'log' ? 'log' : 'value',
+      ...(spec.scale === 'log' ? { min: decadeBelow(cells.flat()) } : {}),
       name: `${spec.figure}, ${first.figures[spec.figure]?.unit}`,
       nameLocation: 'middle',
       nameGap: 50,
     },
     series: subjects.flatMap((subject, index) => [
-      medians(spec, subject, cells[index] ?? []),
+      medians(spec, index, subject, cells[index] ?? []),
       whiskers(spec, index, subjects.length, cells[index] ?? []),
     ]),
   })
 }
 
-function medians({ kind }: ChartSpec, subject: string, figures: readonly (Figure | null)[]): SeriesOption {
+/** Where a logarithmic axis starts: bars need a foot, and there is no zero. */
+function decadeBelow(figures: readonly (Figure | null)[]): number {
+  const least = Math.min(...figures.map(figure => figure?.min ?? Infinity))
+  return 10 ** Math.floor(Math.log10(least))
+}
+
+function medians(
+  { kind }: ChartSpec,
+  index: number,
+  subject: string,
+  figures: readonly (Figure | null)[],
+): SeriesOption {
   const data = figures.map(figure => figure?.median ?? '-')
-  return kind === 'bar'
-    ? { type: 'bar', name: subject, data }
-    : { type: 'line', name: subject, data, symbolSize: 7 }
+  // Named here, because whiskers are series too, and would take every second color of a palette.
+  const color = COLORS[index % COLORS.length] ?? WHISKER_COLOR
+  if (kind === 'bar') return { type: 'bar', name: subject, data, itemStyle: { color } }
+  return {
+    type: 'line',
+    name: subject,
+    data,
+    symbolSize: 7,
+    itemStyle: { color },
+    lineStyle: { color },
+  }
 }
 
 function whiskers(
