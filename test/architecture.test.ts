@@ -116,7 +116,9 @@ t.test('only the command line touches the process', async t => {
 })
 
 t.test('certificates of the upstream are always verified', async t => {
-  const wrong = sources.filter(({ code }) => /rejectUnauthorized(?!: true)/.test(code)).map(({ path }) => path)
+  const wrong = sources
+    .filter(({ code }) => /rejectUnauthorized(?!: true)/.test(code))
+    .map(({ path }) => path)
   t.strictSame(wrong, [])
 })
 
