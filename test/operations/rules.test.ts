@@ -48,7 +48,7 @@ t.test('every rule has its cases, severity, runbook, and no other', async t => {
     t.ok(RULE_CASES[alert]?.fires.length, `${alert} is seen firing`)
     t.ok(RULE_CASES[alert]?.quiet.length, `${alert} is seen quiet`)
   }
-  const sections = [...operations.matchAll(/^### (TranscribeRelay\w+)$/gm)].map(([, name]) => name)
+  const sections = [...operations.matchAll(/^### (TranscribeRelay\w+)$/gm)].map(([, name = '']) => name)
   t.strictSame(
     sections.sort(),
     rules.map(({ alert }) => alert).sort(),

@@ -9,6 +9,7 @@ import { processMetrics } from '../../src/metrics/process-metrics.ts'
 import { VIOLATION_CODES } from '../../src/server/metrics.ts'
 import { CONNECT_REASONS } from '../../src/upstream/connect-failure.ts'
 
+const DEFINITIONS: readonly MetricDefinition[] = [...Object.values(METRICS), ...Object.values(CANARY_METRICS)]
 const LISTS = { connectReasons: CONNECT_REASONS, violationReasons: VIOLATION_CODES }
 
 /** Of Prometheus itself and of kube-state-metrics (its docs/metrics/workload). */
@@ -72,16 +73,19 @@ async function offeredMetrics(): Promise<Offered> {
   const offered = new Map<string, ReadonlyMap<string, readonly string[]>>(
     OTHERS.map(name => [name, new Map()]),
   )
-  for (const definition of [
-    ...Object.values<MetricDefinition>(METRICS),
-    ...Object.values<MetricDefinition>(CANARY_METRICS),
-  ]) {
-    const suffixes = definition.type === 'histogram' ? ['_bucket', '_sum', '_count'] : ['']
-    for (const suffix of suffixes) offered.set(METRIC_PREFIX + definition.name + suffix, labelsOf(definition))
+  for (const definition of DEFINITIONS) {
+    for (const suffix of suffixesOf(definition.type)) {
+      offered.set(METRIC_PREFIX + definition.name + suffix, labelsOf(definition))
+    }
   }
-  const text = await processMetrics().metrics()
-  for (const [, name = ''] of text.matchAll(/^(\w+)(?:\{.*\})? \S+/gm)) offered.set(name, new Map())
+  for (const { name, type } of await processMetrics().getMetricsAsJSON()) {
+    for (const suffix of suffixesOf(String(type))) offered.set(name + suffix, new Map())
+  }
   return offered
+}
+
+function suffixesOf(type: string): readonly string[] {
+  return type === 'histogram' ? ['_bucket', '_sum', '_count'] : ['']
 }
 
 function labelsOf({ series }: MetricDefinition): ReadonlyMap<string, readonly string[]> {
