@@ -65,7 +65,7 @@ export interface Relay {
   start(): Promise<RelayAddresses>
   /**
    * Lets nobody in, waits for the sessions, ends the rest with their finals delivered, then closes. Bounded by
-   * `drainTimeoutMs` and `flushTimeoutMs`.
+   * `drainTimeoutMs`, `flushTimeoutMs` and `clientCloseTimeoutMs`.
    */
   drain(): Promise<void>
   /** Ends every session with 1012 and closes both ports. */
@@ -78,7 +78,7 @@ export interface Relay {
 
 /** How long after the announcement of a drain the last client should be back. */
 const RECONNECT_SPREAD_MS = 2_000
-/** On top of the flush: the time for closing handshakes, of the upstream and then of the clients. */
+/** On top of the flush: the time for the closing handshake of the upstream. */
 const DRAIN_SLACK_MS = 2_000
 
 /** Checks the options and builds a relay that is not started. @throws ConfigError with every problem. */
@@ -189,14 +189,14 @@ class RunningRelay implements Relay {
     if (registry !== null && !this.#isClosed) {
       this.#logger.info('draining', { sessions: registry.activeCount })
       registry.announceDrain()
-      const { drainTimeoutMs, flushTimeoutMs } = this.#options
+      const { clientCloseTimeoutMs, drainTimeoutMs, flushTimeoutMs } = this.#options
       if (!(await this.#within(registry.whenEmpty(), drainTimeoutMs))) {
         this.#logger.warn('drain deadline', { sessions: registry.activeCount })
         registry.finishAll()
         await this.#within(registry.whenEmpty(), flushTimeoutMs + DRAIN_SLACK_MS)
       }
       registry.abortAll()
-      await this.#within(this.#server?.whenSocketsClosed() ?? Promise.resolve(), DRAIN_SLACK_MS)
+      await this.#within(this.#server?.whenSocketsClosed() ?? Promise.resolve(), clientCloseTimeoutMs)
     }
     await this.close()
     this.#logger.info('relay stopped')

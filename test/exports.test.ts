@@ -36,16 +36,20 @@ t.test('the package', async t => {
     'createRelay',
   ])
   t.strictSame(typeNames('index.ts'), [
+    'Authorize',
     'ConfigProblem',
     'Emulator',
     'EmulatorOptions',
     'ErrorCode',
     'ErrorDefinition',
+    'Handshake',
     'Logger',
     'Relay',
     'RelayAddresses',
     'RelayDependencies',
     'RelayOptions',
+    'StreamQuery',
+    'StreamRequest',
   ])
 })
 
