@@ -1,11 +1,22 @@
 /**
  * The table of metrics for people: the generated part of `docs/metrics.md`.
  */
+import { CANARY_METRICS } from './canary.ts'
 import type { LabelLists, MetricDefinition } from './definitions.ts'
 import { METRICS, METRIC_PREFIX } from './definitions.ts'
 
 export function renderMetrics(lists: LabelLists): string {
-  const rows = Object.values<MetricDefinition>(METRICS).map(definition => renderRow(definition, lists))
+  return [
+    '## The relay\n',
+    renderTable(Object.values<MetricDefinition>(METRICS), lists),
+    '## The canary\n',
+    'Of `transcribe-relay canary`, on its own port.\n',
+    renderTable(Object.values<MetricDefinition>(CANARY_METRICS), lists),
+  ].join('\n')
+}
+
+function renderTable(definitions: readonly MetricDefinition[], lists: LabelLists): string {
+  const rows = definitions.map(definition => renderRow(definition, lists))
   return `| metric | type | what it says | labels |\n| --- | --- | --- | --- |\n${rows.join('\n')}\n`
 }
 
