@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { figureOf, RESULTS_DIRECTORY, writeResults } from '../results-format.ts'
 import type { Bar, ChartSpec, Figure, ResultGroup } from '../results-format.ts'
-import { build, isFromSource } from './built.ts'
+import { takeCode } from './built.ts'
 import { FULL_BUDGET, measureCall, SMOKE_BUDGET, type Contender } from './measure.ts'
 import { printBars, printGroup } from './print.ts'
 
@@ -112,13 +112,17 @@ export async function runMicroBench(bench: MicroBench, moduleUrl: string): Promi
   })
   if (values.worker) return work(bench, positionals, values.smoke)
   const repeats = values.smoke ? 1 : readRepeats(values.repeats)
-  build()
+  const codeFlag = takeCode()
   const ids = idsOf(bench).filter(id => id.includes(values.only))
   const timesNs = new Map<string, number[]>(ids.map(id => [id, []]))
   for (let repeat = 0; repeat < repeats; repeat += 1) {
     const order = repeat % 2 === 0 ? ids : ids.toReversed()
     for (const batch of values.smoke ? [order] : order.map(id => [id])) {
-      for (const [id, timeNs] of measureInProcess(moduleUrl, batch, values.smoke)) {
+      for (const [id, timeNs] of measureInProcess(moduleUrl, [
+        ...(values.smoke ? ['--smoke'] : []),
+        codeFlag,
+        ...batch,
+      ])) {
         timesNs.get(id)?.push(timeNs)
       }
     }
@@ -173,16 +177,8 @@ async function measureRow(row: MicroRow, isSmoke: boolean): Promise<number> {
 }
 
 /** Throws when a row is disqualified; the worker has said which. */
-function measureInProcess(moduleUrl: string, ids: readonly string[], isSmoke: boolean): [string, number][] {
-  const args = [
-    '--expose-gc',
-    ...process.execArgv,
-    fileURLToPath(moduleUrl),
-    WORKER_FLAG,
-    ...(isSmoke ? ['--smoke'] : []),
-    ...(isFromSource ? ['--from=src'] : []),
-    ...ids,
-  ]
+function measureInProcess(moduleUrl: string, workerArgs: readonly string[]): [string, number][] {
+  const args = ['--expose-gc', ...process.execArgv, fileURLToPath(moduleUrl), WORKER_FLAG, ...workerArgs]
   const { status, stdout } = spawnSync(process.execPath, args, {
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -34,7 +34,7 @@ export function renderChart(group: ResultGroup, spec: ChartSpec): string {
     backgroundColor: '#ffffff',
     textStyle: { fontFamily: 'Arial, Helvetica, sans-serif' },
     title: { text: spec.title, left: 'center', textStyle: { fontSize: 15 } },
-    legend: { data: subjects, orient: 'vertical', right: 0, top: 'middle' },
+    legend: { data: subjects, orient: 'vertical', left: WIDTH_PX - LEGEND_WIDTH_PX + 12, top: 'middle' },
     grid: { left: 70, right: LEGEND_WIDTH_PX, top: 48, bottom: 48 },
     xAxis: {
       type: 'category',
@@ -123,9 +123,18 @@ function draw(option: EChartsOption): string {
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH_PX, height: HEIGHT_PX })
   try {
     chart.setOption(option)
-    // ECharts counts the charts of the process, and puts the count into names.
-    return `${chart.renderToSVGString().replaceAll(/\bzr\d+/g, 'zr0')}\n`
+    return `${renumber(chart.renderToSVGString())}\n`
   } finally {
     chart.dispose()
   }
+}
+
+/** ECharts numbers classes and clip paths through all charts of the process: here by their order in this one. */
+function renumber(svg: string): string {
+  const names = new Map<string, string>()
+  return svg.replaceAll(/\bzr\d+-[a-z]+-?\d+/g, name => {
+    const renamed = names.get(name) ?? `part-${names.size}`
+    names.set(name, renamed)
+    return renamed
+  })
 }

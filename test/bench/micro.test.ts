@@ -1,0 +1,73 @@
+/** Each bench of functions once, as a real process, for seconds: that it runs, checks itself and leaves results. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { readResults } from '../../bench/results-format.ts'
+
+/** The sources, so that no test builds dist/ while another one runs it. */
+const FLAGS = ['--smoke', '--from=src']
+
+function runBench(file: string, ...args: readonly string[]) {
+  return spawnSync(process.execPath, ['--import', 'tsx', file, ...args], { encoding: 'utf8' })
+}
+
+const EXPECTED: Readonly<Record<string, { readonly groups: readonly string[]; readonly bars: number }>> = {
+  framing: { groups: ['encode', 'decode-audio', 'allocation', 'head', 'memo', 'crc'], bars: 4 },
+  decode: { groups: ['decode'], bars: 1 },
+  'hot-path': { groups: ['session-hop', 'flatten', 'presign', 'metrics'], bars: 0 },
+}
+
+for (const [name, { groups, bars }] of Object.entries(EXPECTED)) {
+  t.test(`the ${name} bench runs, and every row of it gives the right answer`, t => {
+    const output = t.testdir({})
+    const { status, stdout, stderr } = runBench(`bench/micro/${name}.ts`, ...FLAGS, `--output=${output}`)
+    t.equal(status, 0, stderr)
+    const results = readResults(join(output, `${name}.json`))
+    t.same(
+      results.groups.map(({ id }) => id),
+      groups,
+    )
+    t.equal(results.bars.length, bars)
+    t.equal(results.isSmoke, true)
+    for (const { id, rows } of results.groups) {
+      t.ok(
+        rows.length > 0 && rows.every(({ figures }) => (figures['time']?.median ?? 0) > 0),
+        `${id} has figures`,
+      )
+    }
+    for (const { title } of results.groups) t.ok(stdout.includes(title), `prints ${title}`)
+    t.end()
+  })
+}
+
+t.test('the rows that the source names are there', t => {
+  const output = t.testdir({})
+  t.equal(runBench('bench/micro/framing.ts', ...FLAGS, `--output=${output}`).status, 0)
+  const ids = readResults(join(output, 'framing.json')).groups.flatMap(({ rows }) => rows.map(({ id }) => id))
+  for (const named of ['cold head', 'memo hit', 'memo miss', 'allocUnsafe (', 'word CRC', 'message CRC']) {
+    t.ok(
+      ids.some(id => id.includes(named)),
+      named,
+    )
+  }
+  t.end()
+})
+
+t.test('a wrong answer disqualifies: the row is named, the run fails, nothing is written', t => {
+  const output = t.testdir({})
+  const { status, stderr } = runBench('test/bench/wrong-answer.ts', ...FLAGS, `--output=${output}`)
+  t.equal(status, 1)
+  t.match(stderr, 'sums/wrong/1 is disqualified')
+  t.notMatch(stderr, 'sums/right/1 is disqualified')
+  t.same(readdirSync(output), [])
+  t.end()
+})
+
+t.test('smoke leaves nothing in the results, and too few repeats are refused', t => {
+  const { status, stderr } = runBench('test/bench/wrong-answer.ts', '--repeats=4', '--from=src')
+  t.equal(status, 1)
+  t.match(stderr, '--repeats is 4')
+  t.notOk(existsSync('bench/results/wrong-answer.json'))
+  t.end()
+})
