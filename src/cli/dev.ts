@@ -132,7 +132,7 @@ async function printCommands(
   terminal.print(
     `  arecord -q -f S16_LE -r 16000 -c 1 -t raw | transcribe-relay stream - --url ${addresses.url}`,
   )
-  terminal.print(`  websocat -b --no-close '${addresses.url}?${rate}' < speech.raw`)
+  terminal.print(`  websocat -b --no-close '${addresses.url}?${rate}' < speech.raw | jq --unbuffered .`)
   terminal.print(`  curl -s ${addresses.opsUrl}/readyz`)
 }
 
