@@ -86,7 +86,8 @@ interface Head {
 const HEAD_SLOT_COUNT = 31
 const heads: (Head | undefined)[] = Array.from({ length: HEAD_SLOT_COUNT })
 
-// A miss costs about 0.2 µs, a sixth of an event of 3,200 bytes: see the "cold head" row of bench/micro/framing.ts.
+// A miss costs about a quarter of a microsecond, half an event of 640 bytes: see the "cold head" rows of
+// bench/micro/framing.ts.
 function headOf(totalBytes: number): Head {
   const slot = totalBytes % HEAD_SLOT_COUNT
   let head = heads[slot]
@@ -105,7 +106,9 @@ function headOf(totalBytes: number): Head {
 /**
  * From Node's pool where the frame fits (up to 4 KiB): a third cheaper than memory of its own, see the "allocation"
  * rows of bench/micro/framing.ts. The price: a frame kept for replay keeps its 8 KiB slab, which it shares with one
- * to three neighbours of about the same age and the same bounded lifetime.
+ * to three neighbours of about the same age and the same bounded lifetime. Slabs of our own of 64 KiB would save
+ * another third, but keep nineteen neighbours, of other sessions: one session that waits would hold twenty times its
+ * bytes, past every limit that counts them.
  */
 function allocate(totalBytes: number): Buffer {
   return Buffer.allocUnsafe(totalBytes)
