@@ -1,0 +1,19 @@
+/** What a reader must know about the comparison: how it was measured, what it could seem to say, and what profiles show. */
+
+export const METHOD: readonly string[] = [
+  'Every measurement starts fresh processes: an upstream, a relay, a load generator. Sessions are opened at 200 a second, send speech by the clock of the audio for a warm-up of 4 s, and are then measured for 10 s between two marks. Candidates alternate within a scenario, and the order turns with every repeat.',
+  'The relay has a core of its own (`taskset -c 0`); generator and upstream share the other. A measurement in which they needed more than 85 % of it is marked as not valid, as is one in which the generator was late or sessions were missing.',
+  'The way to the upstream is TLS 1.3 on loopback, the way from the client is plain, as behind an ingress. The upstream is a lean one of the bench that counts audio and answers with results made beforehand (1.3 KiB, two a second and session): the emulator of the project verifies, hashes and listens, and would cost more than the relays.',
+  'Added latency: from the moment the generator sends the last audio that a result covers until it has the result, without the time that the upstream held it. CPU is user and system time of the whole relay process; memory per session is the resident set with all sessions open, less that of the empty process.',
+  'The peers are in `bench/peers/`. The plain relay and the SDK relay do only what their kind needs: no limits, no back-pressure, no reconnect, no metrics. The floor does no relay work at all: it writes frames made beforehand to a TLS socket.',
+]
+
+export const CAVEATS: readonly string[] = [
+  'Loopback has no loss and no delay; the figures say what a relay costs, not what a network does.',
+  'CPU per frame falls with the number of sessions for every candidate: an event loop that wakes up for one frame pays for the whole turn. Figures of different session counts are not comparable.',
+  'The SDK relay is measured with 100 sessions, where it still keeps up, and compared with the others at the same number.',
+  'Frames of 20 ms are joined to 100 ms by ours and by the floor, and forwarded one by one by the others; their clients pay for ours with up to 80 ms of delay, which is not counted as added latency: it counts from the last chunk.',
+]
+
+/** For bars that are not reached, by their id. */
+export const EXPLANATIONS: Readonly<Record<string, readonly string[]>> = {}
