@@ -47,7 +47,10 @@ function variables(): readonly object[] {
   ]
 }
 
-/** `.*` for all also matches series without the label, as outside of Kubernetes. */
+/**
+ * For all, `.*` also matches series without the label, as outside of Kubernetes. All jobs are those of relays alone: the
+ * metrics of a process have the same names everywhere.
+ */
 function choice(name: string, query: string): object {
   return {
     name,
@@ -59,7 +62,7 @@ function choice(name: string, query: string): object {
     sort: 1,
     multi: true,
     includeAll: true,
-    allValue: '.*',
+    ...(name === 'job' ? {} : { allValue: '.*' }),
     current: { selected: true, text: ['All'], value: ['$__all'] },
   }
 }

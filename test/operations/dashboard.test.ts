@@ -39,7 +39,10 @@ const MAX_SERIES = 400
 
 /** What Grafana puts in for the variables when nothing is chosen. */
 function fillIn(expr: string): string {
-  return expr.replace(/\$(namespace|job|pod)\b/g, '.*').replaceAll('$__rate_interval', '15s')
+  return expr
+    .replaceAll('$job', 'transcribe-relay')
+    .replace(/\$(namespace|pod)\b/g, '.*')
+    .replaceAll('$__rate_interval', '15s')
 }
 
 function hasData(series: readonly QuerySeries[]): boolean {

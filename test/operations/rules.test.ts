@@ -5,12 +5,14 @@ import { join } from 'node:path'
 import t from 'tap'
 import { findUnknown } from '../support/expressions.ts'
 import { hasProgram } from '../support/programs.ts'
-import type { FiringCase, RuleCase } from '../support/rule-cases.ts'
-import { RULE_CASES } from '../support/rule-cases.ts'
+import { CAPACITY_CASES } from '../support/rule-cases/capacity.ts'
+import type { FiringCase, RuleCase } from '../support/rule-cases/series.ts'
+import { SERVICE_CASES } from '../support/rule-cases/service.ts'
 import type { AlertRule } from '../support/rules.ts'
 import { readRules, RULES_FILE } from '../support/rules.ts'
 
 const TARGET = { namespace: 'live', job: 'relay' } as const
+const RULE_CASES = { ...SERVICE_CASES, ...CAPACITY_CASES }
 const rules = readRules()
 
 /** A selector with the labels of the target added. */

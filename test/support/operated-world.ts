@@ -9,7 +9,7 @@ import { RelayClient } from './relay-client.ts'
 import { RULES_FILE } from './rules.ts'
 import type { Speech } from './speech.ts'
 import { readSpeech, SPEECH_FOLDER } from './speech.ts'
-import type { Closing, World } from './world.ts'
+import type { Closing, World, WorldOptions } from './world.ts'
 import { startWorld } from './world.ts'
 
 export interface OperatedWorld {
@@ -23,12 +23,12 @@ export interface OperatedWorld {
 const PIECE_BYTES = 3200
 const HOUR_MS = 3_600_000
 
-export async function startOperatedWorld(t: Closing): Promise<OperatedWorld> {
+export async function startOperatedWorld(t: Closing, options: WorldOptions = {}): Promise<OperatedWorld> {
   const engine = createScriptedEngine({ recordings: await loadRecordings(SPEECH_FOLDER) })
   const credentials = { ...EXAMPLE_ACCOUNT, expiration: new Date(Date.now() + HOUR_MS) }
   const world = await startWorld(t, {
-    emulator: { engine, latencyMs: 20 },
-    relay: { dialBackoffMs: 0 },
+    emulator: { engine, latencyMs: 20, ...options.emulator },
+    relay: { dialBackoffMs: 0, ...options.relay },
     dependencies: { credentials },
   })
   const canaryUrl = await startCanary(t, world.url)
