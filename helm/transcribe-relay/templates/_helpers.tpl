@@ -1,0 +1,124 @@
+{{/* Names, labels and the settings that more than one template needs. */}}
+
+{{- define "transcribe-relay.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* 50 characters at most: suffixes are added to it. */}}
+{{- define "transcribe-relay.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "transcribe-relay.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "transcribe-relay.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What never changes: Services, policies and the Deployment select by it. Called with (list context component). */}}
+{{- define "transcribe-relay.selectorLabels" -}}
+{{- $ := index . 0 -}}
+app.kubernetes.io/name: {{ include "transcribe-relay.name" $ }}
+app.kubernetes.io/instance: {{ $.Release.Name }}
+app.kubernetes.io/component: {{ index . 1 }}
+{{- end -}}
+
+{{/* Called with (list context component). */}}
+{{- define "transcribe-relay.labels" -}}
+{{- $ := index . 0 -}}
+helm.sh/chart: {{ printf "%s-%s" $.Chart.Name $.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "transcribe-relay.selectorLabels" . }}
+app.kubernetes.io/version: {{ $.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ $.Release.Service }}
+{{- with $.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* Of pods, without versions: a new chart with the same image and settings must not restart them. */}}
+{{- define "transcribe-relay.podLabels" -}}
+{{ include "transcribe-relay.selectorLabels" . }}
+{{- with (index . 0).Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "transcribe-relay.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{- printf "%s@%s" .repository .digest -}}
+{{- else -}}
+{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The relay's configuration file: what is set in `config`, and the emulator if there is one. */}}
+{{- define "transcribe-relay.config" -}}
+{{- $config := dict -}}
+{{- range $key, $value := .Values.config -}}
+{{- if not (kindIs "invalid" $value) -}}
+{{- $_ := set $config $key $value -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.emulator.enabled -}}
+{{- $_ := set $config "endpoint" (printf "ws://%s-emulator:%d" (include "transcribe-relay.fullname" .) 8443) -}}
+{{- end -}}
+{{- toPrettyJson $config -}}
+{{- end -}}
+
+{{/* Seconds that stopping can take: the wait for load balancers, the drain, the last results, and the closing handshakes. */}}
+{{- define "transcribe-relay.stopSeconds" -}}
+{{- $config := .Values.config -}}
+{{- $ms := add (int64 $config.drainTimeoutMs) (int64 $config.flushTimeoutMs) -}}
+{{- add (int64 .Values.preStopSeconds) (div (add $ms 999) 1000) 15 -}}
+{{- end -}}
+
+{{- define "transcribe-relay.gracePeriodSeconds" -}}
+{{- if kindIs "invalid" .Values.terminationGracePeriodSeconds -}}
+{{- include "transcribe-relay.stopSeconds" . -}}
+{{- else -}}
+{{- int64 .Values.terminationGracePeriodSeconds -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Sessions a pod to scale by; 0: not by sessions. */}}
+{{- define "transcribe-relay.sessionsPerPod" -}}
+{{- if kindIs "invalid" .Values.autoscaling.sessionsPerPod -}}
+{{- max 1 (div (mul (int64 .Values.config.maxSessions) 60) 100) -}}
+{{- else -}}
+{{- int64 .Values.autoscaling.sessionsPerPod -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The least pods there will be. */}}
+{{- define "transcribe-relay.minReplicas" -}}
+{{- if or .Values.autoscaling.enabled .Values.keda.enabled -}}
+{{- int64 .Values.autoscaling.minReplicas -}}
+{{- else -}}
+{{- int64 .Values.replicaCount -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What every pod of the chart has in common. */}}
+{{- define "transcribe-relay.podBasics" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
