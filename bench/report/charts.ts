@@ -3,11 +3,11 @@ import * as echarts from 'echarts'
 import type { CustomSeriesOption, EChartsOption, SeriesOption } from 'echarts'
 import type { ChartSpec, Figure, ResultGroup } from '../results-format.ts'
 
-const WIDTH_PX = 960
+const WIDTH_PX = 1000
 const HEIGHT_PX = 420
 /** Okabe and Ito: told apart by everybody. */
 const COLORS = ['#0072b2', '#e69f00', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#000000']
-const LEGEND_WIDTH_PX = 230
+const LEGEND_WIDTH_PX = 270
 const WHISKER_COLOR = '#333333'
 const WHISKER_HALF_WIDTH_PX = 4
 
