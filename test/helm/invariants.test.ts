@@ -46,6 +46,11 @@ interface ServiceSpec {
   readonly ports: readonly { readonly name: string; readonly port: number; readonly targetPort: string }[]
 }
 
+interface DeploymentSpec {
+  readonly replicas?: number
+  readonly template: { readonly metadata: Manifest['metadata'] }
+}
+
 if (hasHelm(t)) testInvariants()
 else t.pass('left out: see render.test.ts')
 
@@ -53,8 +58,8 @@ function testInvariants(): void {
   t.test('the operations port is on a Service of its own, and on no Ingress and no HTTPRoute', async t => {
     for (const [name, files] of Object.entries(CASES)) {
       const manifests = render({ files })
-      const client = specOf<ServiceSpec>(find(manifests, 'Service'))
-      const ops = specOf<ServiceSpec>(find(manifests, 'Service', '-ops'))
+      const client = serviceSpec(find(manifests, 'Service'))
+      const ops = serviceSpec(find(manifests, 'Service', '-ops'))
       t.strictSame(
         client.ports.map(port => port.targetPort),
         ['client'],
@@ -80,7 +85,7 @@ function testInvariants(): void {
       const manifests = render({ files })
       const { container } = relayPod(manifests)
       const labels = podLabels(manifests)
-      const { selector } = specOf<ServiceSpec>(find(manifests, 'Service'))
+      const { selector } = serviceSpec(find(manifests, 'Service'))
       const found = labels.filter(([, own]) =>
         Object.entries(selector).every(([key, value]) => own[key] === value),
       )
@@ -93,7 +98,7 @@ function testInvariants(): void {
   })
 
   t.test('the network policy opens what is needed and nothing else', async t => {
-    const policy = specOf<NetworkPolicySpec>(find(render({}), 'NetworkPolicy'))
+    const policy = policySpec(find(render({}), 'NetworkPolicy'))
     t.strictSame(policy.policyTypes, ['Ingress', 'Egress'])
     t.strictSame(portsOf(policy.ingress), ['client', 'ops'])
     t.equal(policy.ingress[0]?.from, undefined, 'clients come from everywhere')
@@ -110,12 +115,12 @@ function testInvariants(): void {
     )
 
     const closed = { networkPolicy: { operations: [], aws: [], podIdentity: false } }
-    const least = specOf<NetworkPolicySpec>(find(render({ values: closed }), 'NetworkPolicy'))
+    const least = policySpec(find(render({ values: closed }), 'NetworkPolicy'))
     t.strictSame(portsOf(least.ingress), ['client'])
     t.strictSame(portsOf(least.egress), [53, 53])
 
     const named = render({ values: { networkPolicy: { clients: [{ podSelector: {} }] } } })
-    const { from = [] } = specOf<NetworkPolicySpec>(find(named, 'NetworkPolicy')).ingress[0] ?? {}
+    const { from = [] } = policySpec(find(named, 'NetworkPolicy')).ingress[0] ?? {}
     t.match(
       from[1],
       { podSelector: { matchLabels: { 'app.kubernetes.io/component': 'test' } } },
@@ -124,14 +129,12 @@ function testInvariants(): void {
   })
 
   t.test('a budget for disruptions is there from two pods on', async t => {
-    const has = (values: Readonly<Record<string, unknown>>): boolean =>
-      render({ values }).some(({ kind }) => kind === 'PodDisruptionBudget')
-    t.notOk(has({ replicaCount: 1 }), 'it would keep a node from being drained')
-    t.notOk(has({ replicaCount: 0 }))
-    t.ok(has({ replicaCount: 2 }))
-    t.ok(has({ replicaCount: 50 }))
-    t.notOk(has({ autoscaling: { enabled: true, minReplicas: 1 } }))
-    t.ok(has({ replicaCount: 1, autoscaling: { enabled: true, minReplicas: 2 } }))
+    t.notOk(hasBudget({ replicaCount: 1 }), 'it would keep a node from being drained')
+    t.notOk(hasBudget({ replicaCount: 0 }))
+    t.ok(hasBudget({ replicaCount: 2 }))
+    t.ok(hasBudget({ replicaCount: 50 }))
+    t.notOk(hasBudget({ autoscaling: { enabled: true, minReplicas: 1 } }))
+    t.ok(hasBudget({ replicaCount: 1, autoscaling: { enabled: true, minReplicas: 2 } }))
     t.match(find(render({}), 'PodDisruptionBudget')['spec'], {
       maxUnavailable: 1,
       unhealthyPodEvictionPolicy: 'AlwaysAllow',
@@ -151,7 +154,7 @@ function testInvariants(): void {
         scalers.map(scaler => scaler.kind),
         [kind],
       )
-      t.notOk('replicas' in specOf<object>(find(manifests, 'Deployment')))
+      t.notOk('replicas' in deploymentSpec(find(manifests, 'Deployment')))
     }
     t.match(find(render({}), 'Deployment')['spec'], { replicas: 3 })
   })
@@ -180,9 +183,7 @@ function testInvariants(): void {
 
   t.test('a change of the settings replaces the pods, a change of the chart alone does not', async t => {
     const checksum = (values: Readonly<Record<string, unknown>>): unknown => {
-      const { template } = specOf<{ readonly template: { readonly metadata: Manifest['metadata'] } }>(
-        find(render({ values }), 'Deployment'),
-      )
+      const { template } = deploymentSpec(find(render({ values }), 'Deployment'))
       t.notOk(template.metadata.labels?.['helm.sh/chart'])
       return template.metadata.annotations?.['checksum/config']
     }
@@ -232,7 +233,6 @@ function testInvariants(): void {
     const [script = '', cli, wav = '', url = ''] = [...(pod?.command ?? []), ...(pod?.args ?? [])].slice(1)
     t.equal(cli, '/app/dist/cli/main.js')
     t.equal(url, 'ws://relay-transcribe-relay:80/v1/stream')
-    const place = (path: string): string => join(CHART, 'files', path.replace('/speech/', ''))
     const recordings = await loadRecordings(SPEECH_FOLDER)
     const world = await startWorld(t, { emulator: { engine: createScriptedEngine({ recordings }) } })
 
@@ -255,7 +255,7 @@ function testInvariants(): void {
     async function runTest(address: string): Promise<{ code: unknown; output: string }> {
       // The client runs from its source here.
       const NODE_OPTIONS = `${process.env['NODE_OPTIONS'] ?? ''} --import=tsx`
-      const arguments_ = [place(script), CLI, place(wav), address]
+      const arguments_ = [sourceOf(script), CLI, sourceOf(wav), address]
       const child = spawn(process.execPath, arguments_, { env: { ...process.env, NODE_OPTIONS } })
       let output = ''
       child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
@@ -272,7 +272,7 @@ function testInvariants(): void {
       AWS_ACCESS_KEY_ID: EXAMPLE_ACCOUNT.accessKeyId,
       AWS_SECRET_ACCESS_KEY: EXAMPLE_ACCOUNT.secretAccessKey,
     })
-    const service = specOf<ServiceSpec>(find(manifests, 'Service', '-emulator'))
+    const service = serviceSpec(find(manifests, 'Service', '-emulator'))
     t.equal(
       relayConfig(manifests)['endpoint'],
       `ws://relay-transcribe-relay-emulator:${service.ports[0]?.port}`,
@@ -289,8 +289,25 @@ function testInvariants(): void {
   })
 }
 
-function specOf<Spec>(manifest: Manifest): Spec {
-  return manifest['spec'] as Spec
+function serviceSpec(manifest: Manifest): ServiceSpec {
+  return manifest['spec'] as ServiceSpec
+}
+
+function policySpec(manifest: Manifest): NetworkPolicySpec {
+  return manifest['spec'] as NetworkPolicySpec
+}
+
+function deploymentSpec(manifest: Manifest): DeploymentSpec {
+  return manifest['spec'] as DeploymentSpec
+}
+
+function hasBudget(values: Readonly<Record<string, unknown>>): boolean {
+  return render({ values }).some(({ kind }) => kind === 'PodDisruptionBudget')
+}
+
+/** A file of the test pod's volume, where it comes from. */
+function sourceOf(path: string): string {
+  return join(CHART, 'files', path.replace('/speech/', ''))
 }
 
 function portsOf(rules: readonly PolicyRule[]): readonly (string | number)[] {
@@ -304,7 +321,7 @@ function podLabels(
     const name = `${manifest.kind} ${manifest.metadata.name}`
     if (manifest.kind === 'Pod') return [[name, manifest.metadata.labels ?? {}] as const]
     if (manifest.kind !== 'Deployment') return []
-    const { template } = specOf<{ readonly template: { readonly metadata: Manifest['metadata'] } }>(manifest)
+    const { template } = deploymentSpec(manifest)
     return [[name, template.metadata.labels ?? {}] as const]
   })
 }
