@@ -1,0 +1,69 @@
+/** docs/deploy-eks.md: what it does with the chart can be done, and what it names exists. */
+import { existsSync, readFileSync } from 'node:fs'
+import t from 'tap'
+import { resolveOptions } from '../../src/config/resolve.ts'
+import { ERROR_CODES } from '../../src/errors.ts'
+import { CHART, hasHelm, NEWEST, relayPod, render, runHelm } from '../support/chart.ts'
+import { runCli } from '../support/cli.ts'
+
+const guide = readFileSync('docs/deploy-eks.md', 'utf8')
+const shell = [...guide.matchAll(/```sh\n(.*?)```/gs)].map(([, code = '']) => code.replaceAll('\\\n', ' '))
+const commands = shell.flatMap(code => code.split('\n'))
+const chartCommands = commands.filter(command =>
+  /^helm (install|upgrade) .*helm\/transcribe-relay/.test(command),
+)
+
+/** The words of a command, with the variables of the guide filled in. */
+function wordsOf(command: string): readonly string[] {
+  const filled = command.replaceAll(/\$\w+/g, 'value')
+  return [...filled.matchAll(/'[^']*'|\S+/g)].map(([word]) =>
+    word.replaceAll("'", '').replaceAll('\\\\', '\\'),
+  )
+}
+
+t.test('every file that a command names is there', async t => {
+  const paths = commands.flatMap(command => command.match(/\b(?:helm|examples)\/[\w./-]+/g) ?? [])
+  t.ok(paths.length > 5)
+  for (const path of paths) t.ok(existsSync(path), path)
+})
+
+t.test('every command of the relay is one that it understands', async t => {
+  const ours = commands.filter(command => command.includes('transcribe-relay stream'))
+  t.ok(ours.length >= 2)
+  for (const command of ours) {
+    const [, , ...words] = wordsOf(command)
+    const { code, stdout } = await runCli([...words, '--help'])
+    t.equal(code, 0, command)
+    for (const flag of words.filter(word => word.startsWith('--'))) t.match(stdout, flag, flag)
+  }
+})
+
+t.test('the codes of the table are in the catalogue', async t => {
+  const codes = [...guide.matchAll(/^\| `(\w+)`/gm)]
+    .map(([, code = '']) => code)
+    .filter(code => code.includes('_'))
+  t.ok(codes.length > 2)
+  for (const code of codes) t.ok((ERROR_CODES as readonly string[]).includes(code), code)
+})
+
+if (hasHelm(t)) {
+  t.test('helm takes the chart with the values of each command', async t => {
+    t.ok(chartCommands.length >= 5)
+    for (const command of chartCommands) {
+      const words = wordsOf(command)
+      const values = words.flatMap((word, index) =>
+        /^--(values|set|set-string|set-json)$/.test(word) ? [word, words[index + 1] ?? ''] : [],
+      )
+      const { ok, stderr } = runHelm(['template', 'relay', CHART, '--kube-version', NEWEST, ...values])
+      t.ok(ok, `${command}: ${stderr}`)
+    }
+  })
+
+  t.test('the grace periods in the text are those of the chart', async t => {
+    const files = [`${CHART}/examples/eks-pod-identity.yaml`]
+    t.match(guide, `${relayPod(render({})).pod.terminationGracePeriodSeconds} s by default`)
+    t.match(guide, `${relayPod(render({ files })).pod.terminationGracePeriodSeconds} s with the\nALB profile`)
+    t.match(guide, '0/600')
+    t.equal(resolveOptions().options.maxSessions * 0.6, 600)
+  })
+} else t.pass('left out: see render.test.ts')
