@@ -19,6 +19,7 @@ import {
   render,
 } from '../support/chart.ts'
 import { CANARY_METRICS } from '../../src/metrics/canary.ts'
+import { runCli } from '../support/cli.ts'
 import { SPEECH_FOLDER } from '../support/speech.ts'
 import { startRelay, startWorld } from '../support/world.ts'
 
@@ -226,6 +227,23 @@ function testInvariants(): void {
     )
     t.ok(urls !== null && urls.length > 0)
     for (const url of urls ?? []) t.match(url, '"https://example.com/source/docs/')
+  })
+
+  t.test('the canary is started with words that it understands', async t => {
+    for (const values of [{}, { canary: { url: 'wss://relay.example/v1/stream' } }]) {
+      const manifests = render({ values: { ...values, canary: { enabled: true, ...values.canary } } })
+      const pod = podsOf(manifests).find(([name]) => name === 'Deployment relay-transcribe-relay-canary')?.[1]
+      const { args = [], ports = [] } = pod?.containers[0] ?? { name: '' }
+      t.equal(args[0], 'canary')
+      const { code, stdout } = await runCli([...args, '--help'])
+      t.equal(code, 0)
+      for (const flag of args.filter(word => word.startsWith('--'))) t.match(stdout, flag, flag)
+      t.equal(
+        args[args.indexOf('--url') + 1],
+        values.canary?.url ?? 'ws://relay-transcribe-relay:80/v1/stream',
+      )
+      t.equal(args[args.indexOf('--ops-port') + 1], String(ports[0]?.containerPort))
+    }
   })
 
   t.test('helm test streams a second of speech, and fails when nothing comes back', async t => {

@@ -41,7 +41,12 @@ const KINDS: Readonly<
 const text = { type: 'string', minLength: 1 }
 const labels = { type: 'object', additionalProperties: { type: 'string' } }
 const duration = { type: 'string', pattern: '^[0-9]+(ms|s|m|h)$' }
-const selector = object({ matchLabels: labels }, ['matchLabels'])
+const expression = object({
+  key: text,
+  operator: { enum: ['In', 'NotIn', 'Exists', 'DoesNotExist'] },
+  values: list(text),
+})
+const selector = object({ matchLabels: labels, matchExpressions: list(expression) }, ['matchLabels'])
 const scrape = object({ port: text, path: text, interval: duration }, ['port'])
 const monitor = { jobLabel: text, selector, namespaceSelector: object({ matchNames: list(text) }) }
 const rule = object(
