@@ -7,7 +7,7 @@
 import { pino } from 'pino'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
-import { LineSink } from './log/line-sink.ts'
+import { ATOMIC_WRITE_BYTES, LineSink } from './log/line-sink.ts'
 import { redactFields, redactText } from './log/redaction.ts'
 import type { SessionLog } from './session/ports.ts'
 
@@ -46,6 +46,10 @@ export interface LoggerOptions {
   readonly level: LogLevel
   /** Of the relay; in every line. */
   readonly version: string
+  /** Of a relay of several processes: the number of this one; in every line. */
+  readonly worker?: number
+  /** Other processes write to the standard output too: lines are kept whole between theirs. Default false. */
+  readonly sharesOutput?: boolean
   /** Default: the standard output. */
   readonly sink?: LogSink
   readonly clock?: Clock
@@ -54,12 +58,15 @@ export interface LoggerOptions {
 const STANDARD_OUTPUT = 1
 
 export function createLogger(options: LoggerOptions): Logger {
-  const { level, version, clock = systemClock } = options
-  const sink = options.sink ?? new LineSink(STANDARD_OUTPUT, { clock })
+  const { level, version, worker, clock = systemClock } = options
+  const sharing = options.sharesOutput === true ? { maxWriteBytes: ATOMIC_WRITE_BYTES } : {}
+  const sink = options.sink ?? new LineSink(STANDARD_OUTPUT, { clock, ...sharing })
+  const base = { service: 'transcribe-relay', version, ...(worker === undefined ? {} : { worker }) }
+  const ownNames = new Set([...WRITTEN_NAMES, ...Object.keys(base)])
   const target = pino(
     {
       level,
-      base: { service: 'transcribe-relay', version },
+      base,
       timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
       formatters: { level: label => ({ level: label }) },
       messageKey: 'message',
@@ -70,7 +77,7 @@ export function createLogger(options: LoggerOptions): Logger {
   const write = (lineLevel: LogLevel, message: string, fields: LogFields = {}): void => {
     if (!target.isLevelEnabled(lineLevel)) return
     lines[lineLevel] += 1
-    target[lineLevel](withoutOwnNames(redactFields(fields)), redactText(message))
+    target[lineLevel](withoutOwnNames(redactFields(fields), ownNames), redactText(message))
   }
   return Object.freeze({
     fatal: (message: string, fields?: LogFields) => write('fatal', message, fields),
@@ -130,11 +137,14 @@ function snakeCase(record: object): LogFields {
   )
 }
 
-/** Fields that every line has: a second one of the same name would make the JSON ambiguous. */
-const OWN_NAMES = ['level', 'time', 'service', 'version', 'message'] as const
+const WRITTEN_NAMES = ['level', 'time', 'message'] as const
 
-function withoutOwnNames(fields: Record<string, unknown>): Record<string, unknown> {
-  for (const name of OWN_NAMES) {
+/** Fields that every line has: a second one of the same name would make the JSON ambiguous. */
+function withoutOwnNames(
+  fields: Record<string, unknown>,
+  ownNames: ReadonlySet<string>,
+): Record<string, unknown> {
+  for (const name of ownNames) {
     if (!Object.hasOwn(fields, name)) continue
     fields[`field_${name}`] = fields[name]
     delete fields[name]

@@ -15,11 +15,13 @@ import type { Logger } from './log.ts'
 import { createDialLog, createLogger, createSessionLog } from './log.ts'
 import type { RelayMetrics } from './metrics/registry.ts'
 import { createMetrics } from './metrics/registry.ts'
+import type { MetricsSnapshot } from './metrics/snapshot.ts'
+import { reachableHost } from './server/address.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
-import { readOpenFileLimit, sessionCapacity } from './server/file-limit.ts'
+import { openFilesRule, readOpenFileLimit } from './server/file-limit.ts'
 import { VIOLATION_CODES } from './server/metrics.ts'
-import type { OpsServer } from './server/ops.ts'
+import type { OpsServer, Readiness } from './server/ops.ts'
 import { createOpsServer } from './server/ops.ts'
 import type { Authorize } from './server/options.ts'
 import { SessionRegistry } from './session/registry.ts'
@@ -47,6 +49,16 @@ export interface RelayDependencies {
   readonly upstreamCa?: string
   /** In [0, 1). */
   readonly random?: () => number
+  /** The client port is shared with other processes; see `sharePort` in `server/options.ts`. Default false. */
+  readonly sharePort?: boolean
+  /** Takes the place of the operations port. Default: it is opened. */
+  readonly createOperations?: (sources: OperationsSources) => OpsServer
+}
+
+/** What an operations port tells. */
+export interface OperationsSources {
+  readonly readiness: () => Readiness
+  readonly takeSnapshot: () => Promise<MetricsSnapshot>
 }
 
 export interface RelayAddresses {
@@ -87,6 +99,8 @@ export function createRelay(
   dependencies: RelayDependencies = {},
 ): Relay {
   const { options: resolved } = resolveOptions({ overrides: options })
+  const { workers } = resolved
+  if (workers !== 1) throw badOption('workers', String(workers), 'must be 1 here: `serve` starts workers')
   return new RunningRelay(resolved, dependencies)
 }
 
@@ -138,13 +152,7 @@ class RunningRelay implements Relay {
     const metrics = this.#createMetrics(credentials)
     const registry = this.#createRegistry(endpoint, credentials, metrics)
     const server = this.#createServer(registry, metrics)
-    const ops = createOpsServer({
-      host: this.#options.opsHost,
-      port: this.#options.opsPort,
-      readiness: () => this.#readiness(),
-      scrape: () => metrics.scrape(),
-      onFailure: error => this.#logger.error('operations port failed', { error }),
-    })
+    const ops = this.#createOperations(metrics)
     this.#credentials = credentials
     this.#registry = registry
     this.#server = server
@@ -224,13 +232,9 @@ class RunningRelay implements Relay {
       return resolveEndpoint({ region, fips, dualStack, endpointOverride })
     } catch (error) {
       if (error instanceof EndpointError) {
-        const path = error.field === 'region' ? 'option region' : 'option endpoint'
-        throw new ConfigError([{ path, value: error.value, rule: error.rule }])
+        throw badOption(error.field === 'region' ? 'region' : 'endpoint', error.value, error.rule)
       }
-      if (error instanceof RelayError)
-        throw new ConfigError([
-          { path: 'option region', value: null, rule: `cannot be found. ${error.message}` },
-        ])
+      if (error instanceof RelayError) throw badOption('region', null, `cannot be found. ${error.message}`)
       throw error
     }
   }
@@ -317,6 +321,7 @@ class RunningRelay implements Relay {
         clientHardBufferBytes,
         handshakeErrors,
         handshakeTimeoutMs,
+        sharePort: this.#deps.sharePort ?? false,
         maxMessageBytes: this.#options.maxMessageBytes,
         idleTimeoutSeconds: this.#options.idleTimeoutSeconds,
         closeTimeoutMs: clientCloseTimeoutMs,
@@ -330,7 +335,20 @@ class RunningRelay implements Relay {
     )
   }
 
-  #readiness(): { readonly ready: boolean; readonly reasons: readonly string[] } {
+  #createOperations(metrics: RelayMetrics): OpsServer {
+    const readiness = (): Readiness => this.#readiness()
+    if (this.#deps.createOperations !== undefined)
+      return this.#deps.createOperations({ readiness, takeSnapshot: () => metrics.takeSnapshot() })
+    return createOpsServer({
+      host: this.#options.opsHost,
+      port: this.#options.opsPort,
+      readiness,
+      scrape: () => metrics.scrape(),
+      onFailure: error => this.#logger.error('operations port failed', { error }),
+    })
+  }
+
+  #readiness(): Readiness {
     const reasons: string[] = []
     if (this.isDraining || this.#isClosed) reasons.push('draining')
     const credentials = this.#credentials?.readiness()
@@ -348,8 +366,8 @@ class RunningRelay implements Relay {
       port: client.port,
       opsHost: operations.host,
       opsPort: operations.port,
-      url: `ws://${reachable(client.host)}:${client.port}/v1/stream`,
-      opsUrl: `http://${reachable(operations.host)}:${operations.port}`,
+      url: `ws://${reachableHost(client.host)}:${client.port}/v1/stream`,
+      opsUrl: `http://${reachableHost(operations.host)}:${operations.port}`,
     }
     for (const warning of endpoint.warnings) this.#logger.warn('endpoint', { warning })
     this.#logger.info('relay started', {
@@ -368,23 +386,11 @@ function nameOfBuild({ build }: ClientServer): string {
   return build === null ? 'unknown' : `${build.packageName}@${build.version}`
 }
 
-/** An address that a client on this machine can use. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1'
-  if (host === '::') return '[::1]'
-  return host.includes(':') ? `[${host}]` : host
+function checkOpenFiles(maxSessions: number): void {
+  const rule = openFilesRule(maxSessions, 1)
+  if (rule !== null) throw badOption('maxSessions', String(maxSessions), rule)
 }
 
-function checkOpenFiles(maxSessions: number): void {
-  const limit = readOpenFileLimit()
-  if (limit === null) return
-  const capacity = sessionCapacity(limit)
-  if (maxSessions <= capacity) return
-  throw new ConfigError([
-    {
-      path: 'option maxSessions',
-      value: String(maxSessions),
-      rule: `must be at most ${capacity}: the limit of open files is ${limit}, and each session takes two`,
-    },
-  ])
+function badOption(name: keyof RelayOptions, value: string | null, rule: string): ConfigError {
+  return new ConfigError([{ path: `option ${name}`, value, rule }])
 }

@@ -128,3 +128,18 @@ function listOf(value: unknown): readonly string[] {
   if (Array.isArray(value)) return value.filter(item => typeof item === 'string')
   return typeof value === 'string' ? [value] : []
 }
+
+/** `ws://` or `wss://`, without a fragment; throws `UsageError`. */
+export function readSocketUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null
+  if (url === null || (url.protocol !== 'ws:' && url.protocol !== 'wss:')) {
+    throw new UsageError(`--url must be a ws:// or wss:// URL, got "${printable(text)}"`)
+  }
+  url.hash = ''
+  return url.href
+}
+
+/** How a numeric rule is shown on a help page. */
+export function describeBounds(rule: { readonly default: number; readonly min: number; readonly max: number }) {
+  return { default: String(rule.default), bounds: `${rule.min} to ${rule.max}` }
+}

@@ -62,7 +62,7 @@ const CANARY_ROWS: readonly OptionRow[] = [
     doc: 'Address to listen on for /livez, /readyz and /metrics.',
     default: OPS_HOST,
   },
-  { flag: 'ops-port', value: 'PORT', doc: 'Port of the same; 0 takes a free one.', ...describe(OPS_PORT) },
+  { flag: 'ops-port', value: 'PORT', doc: 'Port of the same; 0 takes a free one.', ...describeBounds(OPS_PORT) },
   {
     flag: 'sample',
     value: 'FILE',
@@ -78,25 +78,25 @@ const CANARY_ROWS: readonly OptionRow[] = [
     flag: 'min-recall',
     value: 'SHARE',
     doc: 'Least share of the words that must come back in order.',
-    ...describe(MIN_RECALL),
+    ...describeBounds(MIN_RECALL),
   },
   {
     flag: 'max-final-lag-ms',
     value: 'MS',
     doc: 'Longest time from the end of speech to its final result, milliseconds.',
-    ...describe(MAX_FINAL_LAG_MS),
+    ...describeBounds(MAX_FINAL_LAG_MS),
   },
   {
     flag: 'connect-timeout-ms',
     value: 'MS',
     doc: 'Longest wait for the relay to accept, milliseconds.',
-    ...describe(CONNECT_TIMEOUT_MS),
+    ...describeBounds(CONNECT_TIMEOUT_MS),
   },
   {
     flag: 'end-timeout-ms',
     value: 'MS',
     doc: 'Longest wait for the last results, milliseconds.',
-    ...describe(END_TIMEOUT_MS),
+    ...describeBounds(END_TIMEOUT_MS),
   },
   HELP_ROW,
 ]
@@ -246,7 +246,7 @@ async function serveMetrics(
 async function readPlan(parsed: ParsedArguments, { environment }: CommandContext): Promise<CanaryPlan> {
   const sample = await findSample(parsed.get('sample'), parsed.get('words'))
   return {
-    url: readUrl(parsed.get('url') ?? environment[URL_ENV] ?? DEFAULT_URL),
+    url: readSocketUrl(parsed.get('url') ?? environment[URL_ENV] ?? DEFAULT_URL),
     token: parsed.get('token') ?? environment[TOKEN_ENV] ?? null,
     sample: sample.path,
     words: sample.words,
@@ -264,17 +264,4 @@ function readDuration(text: string): number {
   const ms = Number(amount) * (UNIT_MS[unit] ?? Number.NaN)
   if (ms >= MIN_EVERY_MS && ms <= MAX_EVERY_MS) return ms
   throw new UsageError(`--every must be 1s to 24h, written 90s, 5m or 1h, got "${printable(text)}"`)
-}
-
-function readUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (url === null || (url.protocol !== 'ws:' && url.protocol !== 'wss:')) {
-    throw new UsageError(`--url must be a ws:// or wss:// URL, got "${printable(text)}"`)
-  }
-  url.hash = ''
-  return url.href
-}
-
-function describe(rule: { readonly default: number; readonly min: number; readonly max: number }) {
-  return { default: String(rule.default), bounds: `${rule.min} to ${rule.max}` }
 }

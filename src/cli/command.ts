@@ -7,6 +7,7 @@ import type { Clock } from '../clock.ts'
 import type { StopSignal } from './exit-codes.ts'
 import type { HelpPage } from './help.ts'
 import type { Terminal } from './terminal.ts'
+import type { SpawnWorker } from './workers/ports.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -23,6 +24,8 @@ export interface CommandContext {
   readonly stdin: Readable
   readonly events: ProcessEvents
   readonly clock: Clock
+  /** Starts this program once more, as a worker. */
+  readonly spawnWorker: SpawnWorker
 }
 
 export interface Command {

@@ -13,6 +13,7 @@ import { CONFIG_ROW as CONFIG_EXIT_ROW, EXIT_FAILURE, EXIT_OK, FORCED_ROWS, USAG
 import type { HelpPage } from './help.ts'
 import type { LocalStack } from './local-stack.ts'
 import { startLocalStack } from './local-stack.ts'
+import { loggedService } from './logged-service.ts'
 import type { RelayArguments } from './relay-arguments.ts'
 import {
   CONFIG_ROW,
@@ -20,7 +21,6 @@ import {
   relayOptionSections,
   resolveRelayOptions,
 } from './relay-arguments.ts'
-import { loggedService } from './relay-start.ts'
 import { runService } from './service-loop.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -38,8 +38,8 @@ const DEV_ROWS: readonly OptionRow[] = [
   },
 ]
 
-/** The relay finds the local service by these; they are not the user's to give. */
-const DECIDED = ['region', 'endpoint', 'fips', 'dual-stack', 'profile']
+/** The relay finds the local service by these, and is in the same process: they are not the user's to give. */
+const DECIDED = ['region', 'endpoint', 'fips', 'dual-stack', 'profile', 'workers']
 
 /** For one developer's machine, where nobody said otherwise. The default limit may be above its open files. */
 const DEV_DEFAULTS: Partial<RelayOptions> = { host: '127.0.0.1', opsHost: '127.0.0.1', maxSessions: 25 }

@@ -19,9 +19,9 @@ export interface LocalStack extends Pick<Service, 'drain' | 'close'> {
   readonly logger: Logger
 }
 
-/** What must hold for a relay to reach an emulator; the rest is free. */
+/** What must hold for a relay to reach an emulator in its own process; the rest is free. */
 export function localOverrides(emulatorUrl: string): Partial<RelayOptions> {
-  return { region: LOCAL_REGION, endpoint: emulatorUrl, fips: false, dualStack: false }
+  return { region: LOCAL_REGION, endpoint: emulatorUrl, fips: false, dualStack: false, workers: 1 }
 }
 
 /**

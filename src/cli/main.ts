@@ -4,11 +4,13 @@
  * `process`.
  */
 import { systemClock } from '../clock.ts'
-import type { ProcessEvents } from './command.ts'
+import type { CommandContext, ProcessEvents } from './command.ts'
 import type { StopSignal } from './exit-codes.ts'
 import { EXIT_FAILURE, EXIT_FORCED, EXIT_OK } from './exit-codes.ts'
 import { runProgram } from './program.ts'
 import { createTerminal } from './terminal.ts'
+import { createPrimaryChannel, createSpawn } from './workers/child-processes.ts'
+import { WORKER_ARGUMENT } from './workers/ports.ts'
 
 const STOP_SIGNALS: readonly StopSignal[] = ['SIGINT', 'SIGTERM']
 
@@ -48,13 +50,25 @@ function outputOnError(error: NodeJS.ErrnoException): void {
 process.stdout.on('error', outputOnError)
 process.stderr.on('error', outputOnError)
 
-const exitCode = await runProgram(process.argv.slice(2), {
+const args = process.argv.slice(2)
+const context: CommandContext = {
   terminal,
   environment: process.env,
   stdin: process.stdin,
   events,
   clock: systemClock,
-})
+  spawnWorker: createSpawn(process.argv[1] ?? '', action => process.once('exit', action)),
+}
+
+/** A terminal and some supervisors signal every process of a group; to a worker its primary says what to do. */
+async function runAsWorker(): Promise<number> {
+  for (const signal of STOP_SIGNALS) process.on(signal, () => undefined)
+  const { runWorker } = await import('./workers/worker.ts')
+  return runWorker(createPrimaryChannel(process), context)
+}
+
+const isWorker = args[0] === WORKER_ARGUMENT && process.connected
+const exitCode = await (isWorker ? runAsWorker() : runProgram(args, context))
 
 // What was printed goes out first; then open handles of libraries must not keep a finished command alive.
 process.stdout.write('', () => process.exit(exitCode))

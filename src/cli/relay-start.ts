@@ -10,7 +10,6 @@ import { ListenError } from '../server/app.ts'
 import { UwsLoadError } from '../server/uws.ts'
 import { VERSION } from '../version.ts'
 import { CommandError } from './command.ts'
-import type { Service } from './service-loop.ts'
 import { describeListenFailure } from './service-loop.ts'
 
 export interface StartedRelay {
@@ -23,34 +22,13 @@ export interface StartedRelay {
 export async function startRelay(
   options: RelayOptions,
   dependencies: Omit<RelayDependencies, 'logger'>,
+  logger: Logger = createLogger({ level: options.logLevel, version: VERSION }),
 ): Promise<StartedRelay> {
-  const logger = createLogger({ level: options.logLevel, version: VERSION })
   const relay = createRelay(options, { ...dependencies, logger })
   try {
     return { relay, addresses: await relay.start(), logger }
   } catch (error) {
     throw asCommandError(error, options)
-  }
-}
-
-/** Ours: the last log lines do not hold the process longer. */
-const LOG_FLUSH_MS = 1000
-
-/** A relay, or something with a relay in it, as a service that tells the log and lets it out at the end. */
-export function loggedService(ends: Pick<Service, 'drain' | 'close'>, logger: Logger): Service {
-  return {
-    drain: () => flushAfter(ends.drain(), logger),
-    close: () => flushAfter(ends.close(), logger),
-    serviceOnStop: signal => logger.info('stopping', { signal }),
-    serviceOnCrash: error => logger.fatal('the relay failed', { error }),
-  }
-}
-
-async function flushAfter(end: Promise<void>, logger: Logger): Promise<void> {
-  try {
-    await end
-  } finally {
-    await logger.flush(LOG_FLUSH_MS)
   }
 }
 

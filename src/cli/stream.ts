@@ -47,7 +47,7 @@ const STREAM_ROWS: readonly OptionRow[] = [
     default: '1',
     bounds: `${SPEED.min} to ${SPEED.max}, or max`,
   },
-  { flag: 'chunk-ms', value: 'MS', doc: 'Audio in one message, milliseconds.', ...describe(CHUNK_MS) },
+  { flag: 'chunk-ms', value: 'MS', doc: 'Audio in one message, milliseconds.', ...describeBounds(CHUNK_MS) },
   {
     flag: 'format',
     value: 'FORMAT',
@@ -62,13 +62,13 @@ const STREAM_ROWS: readonly OptionRow[] = [
     flag: 'connect-timeout-ms',
     value: 'MS',
     doc: 'Longest wait for the relay to accept, milliseconds.',
-    ...describe(CONNECT_TIMEOUT_MS),
+    ...describeBounds(CONNECT_TIMEOUT_MS),
   },
   {
     flag: 'end-timeout-ms',
     value: 'MS',
     doc: 'Longest wait for the last results, milliseconds.',
-    ...describe(END_TIMEOUT_MS),
+    ...describeBounds(END_TIMEOUT_MS),
   },
   HELP_ROW,
 ]
@@ -142,7 +142,7 @@ function readSettings(parsed: ParsedArguments, { environment }: CommandContext) 
   delete parameters['sample-rate']
   delete parameters['number-of-channels']
   return {
-    url: readUrl(parsed.get('url') ?? environment[URL_ENV] ?? DEFAULT_URL),
+    url: readSocketUrl(parsed.get('url') ?? environment[URL_ENV] ?? DEFAULT_URL),
     token: parsed.get('token') ?? environment[TOKEN_ENV] ?? null,
     parameters,
     speed: parsed.get('speed') === 'max' ? Infinity : readNumber(parsed.get('speed'), SPEED),
@@ -171,17 +171,4 @@ async function openInput(parsed: ParsedArguments, { stdin, terminal }: CommandCo
   }
   if (terminal.interactive) terminal.print(`${printable(input.name)}: ${input.description}`)
   return input
-}
-
-function readUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (url === null || (url.protocol !== 'ws:' && url.protocol !== 'wss:')) {
-    throw new UsageError(`--url must be a ws:// or wss:// URL, got "${printable(text)}"`)
-  }
-  url.hash = ''
-  return url.href
-}
-
-function describe(rule: { readonly default: number; readonly min: number; readonly max: number }) {
-  return { default: String(rule.default), bounds: `${rule.min} to ${rule.max}` }
 }

@@ -8,6 +8,7 @@
  * | ------------ | ---------------------------------- | ----------------------------------- |
  * | `integer`    | number                             | decimal digits                      |
  * | `number`     | number                             | decimal, a fraction allowed         |
+ * | `count`      | number, or `'auto'`                | decimal digits, or `auto`           |
  * | `boolean`    | boolean                            | `true` or `false`                   |
  * | `enum`       | one of `values`                    | the word itself                     |
  * | `string`     | string                             | as it is                            |
@@ -49,6 +50,14 @@ export interface NumberDefinition extends DefinitionBase {
   readonly multipleOf?: number
   /** 0 is allowed below `min` and turns the thing off. */
   readonly zeroIsOff?: true
+}
+
+/** A whole number, or `auto`: as many as the machine suggests. */
+export interface CountDefinition extends DefinitionBase {
+  readonly kind: 'count'
+  readonly default: number | 'auto'
+  readonly min: number
+  readonly max: number
 }
 
 export interface PortDefinition extends DefinitionBase {
@@ -103,6 +112,7 @@ export interface ParametersDefinition extends DefinitionBase {
 
 export type OptionDefinition =
   | NumberDefinition
+  | CountDefinition
   | PortDefinition
   | BooleanDefinition
   | EnumDefinition
@@ -118,13 +128,15 @@ export type OptionValue<Definition extends OptionDefinition> = Definition extend
     ? boolean
     : Definition extends NumberDefinition | PortDefinition
       ? number
-      : Definition extends ListDefinition
-        ? readonly string[]
-        : Definition extends ParametersDefinition
-          ? Readonly<Record<string, string>>
-          : Definition['default'] extends string
-            ? string
-            : string | null
+      : Definition extends CountDefinition
+        ? number | 'auto'
+        : Definition extends ListDefinition
+          ? readonly string[]
+          : Definition extends ParametersDefinition
+            ? Readonly<Record<string, string>>
+            : Definition['default'] extends string
+              ? string
+              : string | null
 
 /** Any value an option can have. */
 export type AnyOptionValue =

@@ -23,6 +23,15 @@ export const SERVER_OPTIONS = {
     default: 8080,
     doc: 'Port for clients. 0 takes any free port.',
   },
+  workers: {
+    theme: 'server',
+    kind: 'count',
+    unit: 'processes',
+    default: 1,
+    min: 1,
+    max: 256,
+    doc: 'Processes of `serve` that share the client port. `auto`: one a core. Above 1 a primary process keeps the operations port, answers for all of them and restarts one that dies; the kernel gives each new connection to one of them, and `maxSessions` is divided among them. Linux.',
+  },
   opsHost: {
     theme: 'server',
     kind: 'string',

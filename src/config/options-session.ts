@@ -14,7 +14,7 @@ export const SESSION_OPTIONS = {
     default: 1000,
     min: 1,
     max: 100_000,
-    doc: 'Sessions at the same time. Past it a client gets `overloaded`. Each takes two file descriptors, so the limit of open files must be above twice this number; that is checked at start.',
+    doc: 'Sessions at the same time, of the whole relay. Past it a client gets `overloaded`. Each takes two file descriptors, so the limit of open files must be above twice this number; that is checked at start. With several `workers` each has its share, the remainder going to the first ones, and one may be full while another has room.',
   },
   maxSessionMs: {
     theme: 'sessions',

@@ -27,6 +27,12 @@ export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
       port === 0 || port !== opsPort || (host !== opsHost && ![host, opsHost].some(isWildcard)),
   },
   {
+    name: 'a-session-a-worker',
+    fields: ['workers', 'maxSessions'],
+    rule: 'must be at most maxSessions, which is divided among the workers',
+    holds: ({ workers, maxSessions }) => workers === 'auto' || workers <= maxSessions,
+  },
+  {
     name: 'chunk-in-range',
     fields: ['chunkMs', 'minChunkMs', 'maxChunkMs'],
     rule: 'must be at least minChunkMs and at most maxChunkMs',

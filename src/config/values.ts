@@ -25,6 +25,7 @@ const PARAMETER_NAME = /^[a-z][a-z0-9-]{0,63}$/
 export function readText(definition: OptionDefinition, text: string): Checked {
   switch (definition.kind) {
     case 'integer':
+    case 'count':
     case 'port':
       return checkValue(definition, /^-?\d{1,15}$/.test(text) ? Number(text) : text)
     case 'number':
@@ -48,6 +49,8 @@ export function checkValue(definition: OptionDefinition, value: unknown): Checke
     case 'integer':
     case 'number':
       return isWithin(definition, value) ? pass(value) : failure
+    case 'count':
+      return value === 'auto' || isIntegerFrom(value, definition.min, definition.max) ? pass(value) : failure
     case 'port':
       return isIntegerFrom(value, 0, MAX_PORT) ? pass(value) : failure
     case 'boolean':
@@ -73,6 +76,8 @@ export function describeBounds(definition: OptionDefinition): string {
     case 'integer':
     case 'number':
       return describeNumber(definition)
+    case 'count':
+      return `must be an integer from ${definition.min} to ${definition.max}, or auto`
     case 'port':
       return `must be an integer from 0 to ${MAX_PORT}`
     case 'boolean':

@@ -12,7 +12,15 @@ export interface LineSinkOptions {
   readonly clock: Clock
   /** Most bytes that wait for the descriptor; lines beyond are lost. */
   readonly maxBufferedBytes?: number
+  /**
+   * Most bytes that one write takes, in whole lines; a longer line is a write of its own. For a pipe that other processes
+   * write to as well: what is not above `PIPE_BUF` arrives in one piece (pipe(7)). Default: no limit.
+   */
+  readonly maxWriteBytes?: number
 }
+
+/** `PIPE_BUF` of Linux. */
+export const ATOMIC_WRITE_BYTES = 4096
 
 const DEFAULT_MAX_BUFFERED_BYTES = 1024 * 1024
 /** A full pipe is tried again after this long. */
@@ -22,6 +30,7 @@ export class LineSink {
   readonly #fd: number
   readonly #clock: Clock
   readonly #maxBufferedBytes: number
+  readonly #maxWriteBytes: number
   #lines: Buffer[] = []
   #bufferedBytes = 0
   #batch: { readonly bytes: Buffer; readonly lines: number; written: number } | null = null
@@ -31,10 +40,12 @@ export class LineSink {
   /** Lines that could not be written. */
   lostLines = 0
 
-  constructor(fd: number, { clock, maxBufferedBytes = DEFAULT_MAX_BUFFERED_BYTES }: LineSinkOptions) {
+  constructor(fd: number, options: LineSinkOptions) {
+    const { clock, maxBufferedBytes = DEFAULT_MAX_BUFFERED_BYTES, maxWriteBytes = Infinity } = options
     this.#fd = fd
     this.#clock = clock
     this.#maxBufferedBytes = maxBufferedBytes
+    this.#maxWriteBytes = maxWriteBytes
   }
 
   /** One line, its end included. */
@@ -68,10 +79,22 @@ export class LineSink {
       return
     }
     // The rest of a line that was cut off by an error is ended, so that the next one can be read.
-    const parts = this.#isMidLine ? [Buffer.from('\n'), ...this.#lines] : this.#lines
-    this.#batch = { bytes: Buffer.concat(parts), lines: this.#lines.length, written: 0 }
-    this.#lines = []
+    const lines = this.#takeLines()
+    const parts = this.#isMidLine ? [Buffer.from('\n'), ...lines] : lines
+    this.#batch = { bytes: Buffer.concat(parts), lines: lines.length, written: 0 }
     this.#writeBatch()
+  }
+
+  /** As many as one write takes, at least one. */
+  #takeLines(): Buffer[] {
+    let count = 0
+    let sizeBytes = this.#isMidLine ? 1 : 0
+    for (const { length } of this.#lines) {
+      sizeBytes += length
+      if (count > 0 && sizeBytes > this.#maxWriteBytes) break
+      count += 1
+    }
+    return this.#lines.splice(0, count)
   }
 
   #writeBatch(): void {

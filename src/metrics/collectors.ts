@@ -3,7 +3,7 @@
  */
 import type { Registry } from 'prom-client'
 import { Counter, Gauge, Histogram } from 'prom-client'
-import type { LabelLists, Labels, MetricDefinition } from './definitions.ts'
+import type { Aggregate, LabelLists, Labels, MetricDefinition } from './definitions.ts'
 import { METRIC_PREFIX } from './definitions.ts'
 import { SeriesCounts } from './series-counts.ts'
 
@@ -38,6 +38,17 @@ export class Collectors {
 
   gauge(definition: MetricDefinition, read: () => number): void {
     const gauge: Gauge = new Gauge({ ...this.#base(definition), collect: (): void => gauge.set(read()) })
+  }
+
+  /** A gauge with one label; `read` gets the value of the label. */
+  gauges(definition: LabelledDefinition, read: (value: string) => number): void {
+    const series = definition.series(this.#lists)
+    const gauge: Gauge = new Gauge({
+      ...this.#labelled(definition),
+      collect(): void {
+        for (const labels of series) gauge.set(labels, read(Object.values(labels).join('')))
+      },
+    })
   }
 
   /** A gauge of labels `agg` = `sum`, `max`. */
@@ -98,13 +109,14 @@ export class Collectors {
     return { ...this.#base(definition), labelNames: [...names] }
   }
 
-  #base({ name, help }: MetricDefinition): CommonConfiguration {
-    return { name: METRIC_PREFIX + name, help, registers: [this.#registry] }
+  #base({ name, help, aggregate = 'sum' }: MetricDefinition): CommonConfiguration {
+    return { name: METRIC_PREFIX + name, help, aggregator: aggregate, registers: [this.#registry] }
   }
 }
 
 interface CommonConfiguration {
   name: string
   help: string
+  aggregator: Aggregate
   registers: Registry[]
 }

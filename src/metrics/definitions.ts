@@ -23,6 +23,12 @@ export interface LabelLists {
 
 export type Labels = Readonly<Record<string, string>>
 
+/**
+ * How the values of several workers become one. `first`: of the first that has it. A series with the label `agg` = `max`
+ * takes the largest, whatever is said here.
+ */
+export type Aggregate = 'sum' | 'max' | 'min' | 'first'
+
 export interface MetricDefinition {
   /** Without the prefix. */
   readonly name: string
@@ -32,6 +38,8 @@ export interface MetricDefinition {
   readonly series?: (lists: LabelLists) => readonly Labels[]
   /** Upper bounds, histograms only. */
   readonly buckets?: readonly number[]
+  /** Default: `sum`. */
+  readonly aggregate?: Aggregate
 }
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
@@ -155,10 +163,13 @@ export const METRICS = Object.freeze({
     ...counter('credential_refreshes_total', 'Fetches of AWS credentials.'),
     series: () => [{ outcome: 'ok' }, { outcome: 'error' }],
   },
-  credentialsExpiry: gauge(
-    'credentials_expiry_timestamp_seconds',
-    'When the AWS credentials end, Unix time. +Inf: never. NaN: there are none yet.',
-  ),
+  credentialsExpiry: {
+    ...gauge(
+      'credentials_expiry_timestamp_seconds',
+      'When the AWS credentials end, Unix time. +Inf: never. NaN: there are none yet.',
+    ),
+    aggregate: 'min',
+  },
 
   // Buffers
   clientBuffered: {
@@ -174,12 +185,15 @@ export const METRICS = Object.freeze({
   },
 
   // The process
-  buildInfo: gauge(
-    'build_info',
-    'Always 1; the labels name the versions of the relay, Node.js and the native socket.',
-  ),
-  ready: gauge('ready', '1: new sessions are accepted (as /readyz says).'),
-  draining: gauge('draining', '1: the relay is going away.'),
+  buildInfo: {
+    ...gauge(
+      'build_info',
+      'Always 1; the labels name the versions of the relay, Node.js and the native socket.',
+    ),
+    aggregate: 'first',
+  },
+  ready: { ...gauge('ready', '1: new sessions are accepted (as /readyz says).'), aggregate: 'first' },
+  draining: { ...gauge('draining', '1: the relay is going away.'), aggregate: 'max' },
   logLines: {
     ...counter('log_lines_total', 'Log lines by level.'),
     series: () => LOG_LEVELS.map(level => ({ level })),

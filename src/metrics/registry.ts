@@ -16,6 +16,8 @@ import type { LabelLists } from './definitions.ts'
 import { METRICS } from './definitions.ts'
 import { processMetrics } from './process-metrics.ts'
 import type { SeriesCounts } from './series-counts.ts'
+import type { MetricsSnapshot } from './snapshot.ts'
+import { takeSnapshot } from './snapshot.ts'
 
 /** Asked at each scrape. */
 export interface MetricSources {
@@ -59,6 +61,8 @@ export interface RelayMetrics extends SessionMetrics {
   setBuild(native: string): void
   /** The text that Prometheus reads. */
   scrape(): Promise<Scrape>
+  /** The same as data, for a process that answers for several. */
+  takeSnapshot(): Promise<MetricsSnapshot>
 }
 
 export function createMetrics(options: MetricsOptions): RelayMetrics {
@@ -179,6 +183,10 @@ class PrometheusMetrics implements RelayMetrics {
   async scrape(): Promise<Scrape> {
     const texts = await Promise.all([this.#registry.metrics(), processMetrics().metrics()])
     return { contentType: this.#registry.contentType, body: texts.join('\n') }
+  }
+
+  async takeSnapshot(): Promise<MetricsSnapshot> {
+    return takeSnapshot([this.#registry, processMetrics()])
   }
 
   #registerTotals(collect: Collectors): void {

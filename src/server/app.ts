@@ -23,6 +23,9 @@ import { loadUws } from './uws.ts'
  */
 const NATIVE_MESSAGE_FACTOR = 4
 
+/** No flag: the native library sets SO_REUSEPORT, unless the port is 0. */
+const SHARED_PORT = 0
+
 export interface ListenAddress {
   readonly host: string
   readonly port: number
@@ -117,9 +120,9 @@ class UwsClientServer implements ClientServer {
   }
 
   #bind(uws: Uws, app: UwsApp): ListenAddress {
-    const { host, port } = this.#settings
+    const { host, port, sharePort } = this.#settings
     // Without EXCLUSIVE_PORT two processes share a port, and each gets half of the clients.
-    app.listen(host, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, socket => {
+    app.listen(host, port, sharePort ? SHARED_PORT : uws.LIBUS_LISTEN_EXCLUSIVE_PORT, socket => {
       if (socket !== false) this.#listenSocket = socket
     })
     if (this.#listenSocket === null) {

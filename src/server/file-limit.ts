@@ -28,3 +28,16 @@ export function readOpenFileLimit(limitsFile: string = LIMITS_FILE): number | nu
 export function sessionCapacity(openFileLimit: number): number {
   return Math.max(0, Math.floor((openFileLimit - RESERVED_FILES) / FILES_PER_SESSION))
 }
+
+/** What is wrong with so many sessions in so many processes like this one, as a rule; `null`: nothing. */
+export function openFilesRule(
+  maxSessions: number,
+  processes: number,
+  openFileLimit: number | null = readOpenFileLimit(),
+): string | null {
+  if (openFileLimit === null) return null
+  const capacity = sessionCapacity(openFileLimit) * processes
+  if (maxSessions <= capacity) return null
+  const among = processes === 1 ? '' : ` with ${processes} workers`
+  return `must be at most ${capacity}${among}: the limit of open files is ${openFileLimit}, and each session takes two`
+}

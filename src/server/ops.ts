@@ -11,7 +11,7 @@ import type { AddressInfo } from 'node:net'
 
 export interface Readiness {
   readonly ready: boolean
-  /** Why not: error codes, short words. Empty when ready. */
+  /** Why not: error codes, short words. When ready: empty, or which part of it is not. */
   readonly reasons: readonly string[]
 }
 
@@ -25,7 +25,7 @@ export interface OpsServerOptions {
   readonly host?: string
   /** Default 9090; 0 takes any free port. */
   readonly port?: number
-  readonly readiness: () => Readiness
+  readonly readiness: () => Readiness | Promise<Readiness>
   readonly scrape: () => Promise<Exposition>
   /** A bug in `readiness` or `scrape`. */
   readonly onFailure: (error: unknown) => void
@@ -101,7 +101,7 @@ async function answerOf(request: IncomingMessage, options: OpsServerOptions): Pr
       case '/livez':
         return json(200, { status: 'alive' })
       case '/readyz':
-        return answerReadiness(options.readiness())
+        return answerReadiness(await options.readiness())
       case '/metrics':
         return { status: 200, ...(await options.scrape()) }
       default:

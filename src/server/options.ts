@@ -25,6 +25,11 @@ export interface ClientServerOptions {
   readonly host?: string
   /** Default 8080; 0 takes any free port. */
   readonly port?: number
+  /**
+   * Let other processes of this user listen on the same port, each accepting a part of the connections; they all have to
+   * say so. Not with port 0. Default false: a port in use is an error.
+   */
+  readonly sharePort?: boolean
   /** Largest message of a client. Default 64 KiB; the native limit, which has no Close frame, is four times as high. */
   readonly maxMessageBytes?: number
   /** Where the native socket starts to drop what is sent to a slow client. Above the session's soft limit. Default 256 KiB. */
@@ -75,6 +80,7 @@ export function resolveClientServerOptions(options: ClientServerOptions): Client
   const settings: ClientServerSettings = {
     host: '0.0.0.0',
     port: 8080,
+    sharePort: false,
     maxMessageBytes: 64 * 1024,
     clientHardBufferBytes: 256 * 1024,
     idleTimeoutSeconds: 32,

@@ -31,6 +31,15 @@ function badValues(definition: OptionDefinition): unknown[] {
       if (multipleOf !== undefined) bad.push(min + 1)
       return bad
     }
+    case 'count':
+      return [
+        definition.min - 1,
+        definition.max + 1,
+        definition.min + 0.5,
+        String(definition.min),
+        'AUTO',
+        null,
+      ]
     case 'port':
       return [-1, 65_536, 80.5, '80', null]
     case 'boolean':
@@ -79,6 +88,8 @@ function goodValues(definition: OptionDefinition): unknown[] {
     case 'integer':
     case 'number':
       return [definition.min, definition.max, ...(definition.zeroIsOff === true ? [0] : [])]
+    case 'count':
+      return [definition.min, definition.max, 'auto']
     case 'port':
       return [0, 65_535]
     case 'boolean':
@@ -147,6 +158,7 @@ t.test('the options hold every limit that a session wants', async t => {
 /** For each rule, a choice that breaks it and no other; the next test sees that none is missing. */
 const BREAKING: Readonly<Record<string, Partial<RelayOptions>>> = {
   'two-ports': { port: 9090 },
+  'a-session-a-worker': { workers: 8, maxSessions: 7 },
   'chunk-in-range': { chunkMs: 50, minChunkMs: 60 },
   'partials-before-soft': { clientPartialsBufferBytes: 65_537 },
   'hard-buffer-doubles-soft': { clientSoftBufferBytes: 262_144, clientHardBufferBytes: 400_000 },

@@ -51,6 +51,7 @@ t.test(
 t.test('every kind can be said as text and as JSON, with the same result', async t => {
   const text = {
     RELAY_PORT: '8000',
+    RELAY_WORKERS: '4',
     RELAY_CHUNK_MS: '60',
     RELAY_PACE_RATE: '1.5',
     RELAY_FIPS: 'true',
@@ -61,6 +62,7 @@ t.test('every kind can be said as text and as JSON, with the same result', async
   }
   const json = {
     port: 8000,
+    workers: 4,
     chunkMs: 60,
     paceRate: 1.5,
     fips: true,
@@ -72,6 +74,7 @@ t.test('every kind can be said as text and as JSON, with the same result', async
   const fromText = resolveOptions({ env: text }).options
   const fromJson = resolveOptions({ file: file(json) }).options
   t.same(fromText, fromJson)
+  t.equal(resolveOptions({ env: { RELAY_WORKERS: 'auto' } }).options.workers, 'auto')
   t.same(fromText.languages, ['xx-XX', 'yy-YY'])
   t.same(fromText.parameters, { 'show-speaker-label': 'true', 'vocabulary-name': 'clinic_1' })
   t.equal(

@@ -119,6 +119,9 @@ export function memoryContext(
     environment: options.environment ?? {},
     stdin: Readable.from(options.stdin ?? []),
     clock: options.clock ?? systemClock,
+    spawnWorker: () => {
+      throw new Error('no worker is started in memory')
+    },
     events: {
       onStopSignal(listener) {
         signals.add(listener)

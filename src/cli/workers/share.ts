@@ -1,0 +1,22 @@
+/**
+ * How many workers there are, and what part of the relay's limits each of them gets.
+ */
+import type { RelayOptions } from '../../config/options.ts'
+import { OPTIONS } from '../../config/options.ts'
+
+/** `auto` is one a core, as far as there are sessions for them. */
+export function countWorkers({ workers, maxSessions }: RelayOptions, cores: number): number {
+  if (workers !== 'auto') return workers
+  return Math.max(1, Math.min(cores, maxSessions, OPTIONS.workers.max))
+}
+
+/** The options of each worker: its share of `maxSessions` (the remainder goes to the first), and nothing to divide. */
+export function divideOptions(options: RelayOptions, workers: number): readonly RelayOptions[] {
+  const share = Math.floor(options.maxSessions / workers)
+  const remainder = options.maxSessions % workers
+  return Array.from({ length: workers }, (_, index) => ({
+    ...options,
+    workers: 1,
+    maxSessions: share + (index < remainder ? 1 : 0),
+  }))
+}
