@@ -2,6 +2,7 @@
  * A command's options as a table: the same rows are parsed and printed on the help page, so that neither can know an
  * option which the other does not.
  */
+import { printable } from './terminal.ts'
 import { parseArgs } from 'node:util'
 import { suggestName } from '../spelling.ts'
 import { UsageError } from './command.ts'
@@ -140,6 +141,10 @@ export function readSocketUrl(text: string): string {
 }
 
 /** How a numeric rule is shown on a help page. */
-export function describeBounds(rule: { readonly default: number; readonly min: number; readonly max: number }) {
+export function describeBounds(rule: {
+  readonly default: number
+  readonly min: number
+  readonly max: number
+}) {
   return { default: String(rule.default), bounds: `${rule.min} to ${rule.max}` }
 }

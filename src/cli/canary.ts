@@ -8,7 +8,14 @@ import { createCanaryMetrics } from '../metrics/canary.ts'
 import type { OpsServer } from '../server/ops.ts'
 import { createOpsServer } from '../server/ops.ts'
 import type { OptionRow, ParsedArguments } from './arguments.ts'
-import { expectWords, HELP_ROW, parseArguments, readNumber } from './arguments.ts'
+import {
+  describeBounds,
+  expectWords,
+  HELP_ROW,
+  parseArguments,
+  readNumber,
+  readSocketUrl,
+} from './arguments.ts'
 import { runCanary } from './canary-run.ts'
 import type { CanaryPlan, JudgedRun } from './canary-run.ts'
 import { findSample } from './canary-sample.ts'
@@ -62,7 +69,12 @@ const CANARY_ROWS: readonly OptionRow[] = [
     doc: 'Address to listen on for /livez, /readyz and /metrics.',
     default: OPS_HOST,
   },
-  { flag: 'ops-port', value: 'PORT', doc: 'Port of the same; 0 takes a free one.', ...describeBounds(OPS_PORT) },
+  {
+    flag: 'ops-port',
+    value: 'PORT',
+    doc: 'Port of the same; 0 takes a free one.',
+    ...describeBounds(OPS_PORT),
+  },
   {
     flag: 'sample',
     value: 'FILE',

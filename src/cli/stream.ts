@@ -3,7 +3,15 @@
  * prints what it hears.
  */
 import type { OptionRow, ParsedArguments } from './arguments.ts'
-import { expectWords, HELP_ROW, parseArguments, readChoice, readNumber } from './arguments.ts'
+import {
+  describeBounds,
+  expectWords,
+  HELP_ROW,
+  parseArguments,
+  readChoice,
+  readNumber,
+  readSocketUrl,
+} from './arguments.ts'
 import { openAudio, openAudioFile } from './audio-input.ts'
 import type { AudioInput, RawFormat } from './audio-input.ts'
 import type { Command, CommandContext } from './command.ts'
