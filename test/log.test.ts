@@ -33,6 +33,17 @@ t.test('a line is one JSON object with level, time, service, version, fields and
   ])
 })
 
+t.test('of several workers, a line names its own, and cannot name another', async t => {
+  const written: string[] = []
+  const sink = { write: (line: string) => void written.push(line), flush: async () => {}, lostLines: 0 }
+  const logger = createLogger({ level: 'info', version: '1.2.3', worker: 2, sink, clock: new ManualClock() })
+  logger.info('line', { worker: 7 })
+  t.match(JSON.parse(written.join('')), { worker: 2, field_worker: 7 })
+  const alone = openLog('info')
+  alone.logger.info('line', { worker: 7 })
+  t.match(alone.records(), [{ worker: 7 }])
+})
+
 t.test('levels below the chosen one are neither written nor counted', async t => {
   for (const [index, level] of LOG_LEVELS.entries()) {
     const { logger, records } = openLog(level)

@@ -49,6 +49,8 @@ class ServiceRun {
   /** The signal that came first. */
   #stopSignal: StopSignal | null = null
   #isDraining = false
+  /** From here on the end of the drain, which a close brings about, is no success. */
+  #isForced = false
 
   constructor(
     { events, clock }: ServiceContext,
@@ -100,15 +102,20 @@ class ServiceRun {
   #drain(service: Service, exitCode: number): void {
     this.#isDraining = true
     service.drain().then(
-      () => this.#finish(exitCode),
+      () => this.#drainOnDone(exitCode),
       (error: unknown) => {
         service.serviceOnCrash(error)
-        this.#finish(EXIT_FAILURE)
+        this.#drainOnDone(EXIT_FAILURE)
       },
     )
   }
 
+  #drainOnDone(exitCode: number): void {
+    if (!this.#isForced) this.#finish(exitCode)
+  }
+
   #force(signal: StopSignal): void {
+    this.#isForced = true
     const service = this.#service
     if (service === null) {
       this.#finish(EXIT_FORCED[signal])

@@ -86,6 +86,17 @@ t.test('a second signal closes at once', async t => {
   }
 })
 
+t.test('a drain that ends by the close of a second signal is no success', async t => {
+  const closed = defer<void>()
+  const { context, exitCode, endDrain } = await setUpStarted({ close: () => closed.promise })
+  context.signal('SIGTERM')
+  context.signal('SIGTERM')
+  endDrain()
+  await new Promise(resolve => setImmediate(resolve))
+  closed.resolve()
+  t.equal(await exitCode, 143)
+})
+
 t.test('a forced close that hangs or fails ends too', async t => {
   const hanging = await setUpStarted({ close: () => new Promise(() => undefined) })
   hanging.context.signal('SIGINT')

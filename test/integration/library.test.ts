@@ -30,6 +30,15 @@ function start(options: Parameters<typeof createRelay>[0]) {
   return createRelay({ ...LOCAL, ...options }, { credentials: KEYS, env, logger: silentLogger() }).start()
 }
 
+t.test('workers are of the command line: a relay is in one process', async t => {
+  for (const workers of [2, 'auto'] as const) {
+    const error = t.throws(() => createRelay({ ...LOCAL, workers }), ConfigError)
+    t.match((error as unknown as ConfigError).problems, [
+      { path: 'option workers', value: String(workers), rule: /must be 1 here/ },
+    ])
+  }
+})
+
 t.test('every problem of the options is told at once, before anything is opened', async t => {
   const wrong = { chunkMs: 1, paceRate: 0, port: 70_000, format: 'xml', chunkms: 100, idleTimeoutSeconds: 9 }
   const error = t.throws(

@@ -52,6 +52,29 @@ t.test('lines arrive whole and in order, also through a pipe that is full at fir
   t.equal(sink.lostLines, 0)
 })
 
+t.test(
+  'beside other writers no write is larger than what arrives in one piece, unless one line is',
+  async t => {
+    const { path, readFd, writeFd } = openPipe(t)
+    const sizes: number[] = []
+    t.intercept(fs, 'write', {
+      value: (...args: WriteArguments) => {
+        sizes.push(args[3])
+        write(...args)
+      },
+    })
+    const sink = new LineSink(writeFd, { clock: systemClock, maxWriteBytes: 4096 })
+    const lines = [10, 2000, 2000, 95, 1, 5000, 10].map(sizeBytes => `${'x'.repeat(sizeBytes - 1)}\n`)
+    for (const line of lines) sink.write(line)
+    const arrived = text(fs.createReadStream(path))
+    await sink.flush(LONG_MS)
+    for (const fd of [readFd, writeFd]) fs.closeSync(fd)
+    t.equal(await arrived, lines.join(''))
+    t.strictSame(sizes, [10, 4096, 5000, 10])
+    t.equal(sink.lostLines, 0)
+  },
+)
+
 t.test('a reader that stalls costs the lines beyond the buffer, and a flush only its time', async t => {
   const { readFd, writeFd } = openPipe(t)
   t.teardown(() => [readFd, writeFd].forEach(fd => fs.closeSync(fd)))

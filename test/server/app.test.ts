@@ -2,6 +2,8 @@
  * The client port as a whole, over real sockets: stopping, busy ports, caps, slow readers, dead peers.
  */
 import { once } from 'node:events'
+import { createServer as createNetServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import type { Test } from 'tap'
 import t from 'tap'
 import { systemClock } from '../../src/clock.ts'
@@ -39,6 +41,32 @@ t.test('says where it listens and which build it runs', async test => {
   const { server, port } = await startServer(test)
   test.ok(port > 0)
   test.match(server.build?.packageName, /^uWebSockets\.js/)
+})
+
+t.test('a shared port is for those who say so, and for nobody else', async test => {
+  const probe = createNetServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  const open = (sharePort: boolean) => {
+    const server = createClientServer(
+      {
+        host: '127.0.0.1',
+        port,
+        sharePort,
+        metrics: new RecordingMetrics(),
+        onFailure: (error: unknown) => test.fail(String(error)),
+        streamDefaults: STREAM_DEFAULTS,
+      },
+      new RecordingHost(),
+    )
+    test.teardown(() => server.close())
+    return server.listen()
+  }
+  test.same(await open(true), { host: '127.0.0.1', port })
+  test.same(await open(true), { host: '127.0.0.1', port })
+  await test.rejects(open(false), ListenError)
 })
 
 t.test('a busy port is an error that names it, and so is a host of somewhere else', async test => {
