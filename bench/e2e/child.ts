@@ -77,14 +77,13 @@ export interface ChildOptions {
   /** Pinned to this core where `taskset` exists; `null`: anywhere. */
   readonly core: number | null
   readonly env?: Readonly<Record<string, string>>
-  readonly nodeArguments?: readonly string[]
 }
 
 /** Starts the TypeScript file `name` of this folder. */
 export function startChild(name: string, options: ChildOptions): Child {
   const path = fileURLToPath(new URL(name, import.meta.url))
   const child = fork(path, [JSON.stringify(options.config)], {
-    execArgv: ['--import', 'tsx', ...(options.nodeArguments ?? [])],
+    execArgv: ['--import', 'tsx'],
     // AWS's SDK warns about the version of Node.js in every process.
     env: { ...process.env, NODE_NO_WARNINGS: '1', ...options.env },
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],

@@ -143,6 +143,10 @@ function rowOf(scenario: Scenario, candidate: Candidate, all: readonly Measureme
               'µs',
               all.map(entry => entry.cpuPerFrameMicros),
             ),
+            'of it in the kernel': figureOf(
+              'µs',
+              all.map(entry => entry.systemPerFrameMicros),
+            ),
             'CPU per audio second': figureOf(
               'µs',
               all.map(entry => entry.cpuPerAudioSecondMicros),
@@ -209,6 +213,7 @@ function summaryOf(entry: Measurement): string {
   const cells = [
     `${entry.scenario.padEnd(18)} ${entry.candidate.padEnd(5)}`,
     `${entry.cpuPerFrameMicros.toFixed(1)} µs/frame`,
+    `kernel ${entry.systemPerFrameMicros.toFixed(1)}`,
     `core ${(entry.relayShare * 100).toFixed(0)} %`,
     `added p50 ${entry.added.p50Ms.toFixed(2)} p99 ${entry.added.p99Ms.toFixed(2)} ms`,
     `${(entry.bytesPerSession / KIB).toFixed(0)} KiB/session`,

@@ -5,6 +5,8 @@
  * The relay has a core of its own; generators and upstream share another. Whether they were the bottleneck is part of
  * the result.
  */
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { BenchCertificate } from './certificates.ts'
 import { canPin, startChild, type Child } from './child.ts'
@@ -23,6 +25,8 @@ export interface Measurement {
   /** CPU of the relay for one frame of a client, and for one second of audio. */
   readonly cpuPerFrameMicros: number
   readonly cpuPerAudioSecondMicros: number
+  /** Of the CPU for one frame, in the kernel. */
+  readonly systemPerFrameMicros: number
   /** CPU time of the relay over time: 1 is one core. */
   readonly relayShare: number
   readonly added: Quantiles
@@ -49,7 +53,7 @@ export interface MeasureOptions {
   /** Of our relay. */
   readonly entryFile: string
   readonly generators: number
-  /** Folder for a CPU profile of the relay, or `null`. */
+  /** Folder for a CPU profile of the relay in the steady window, which makes it slower; or `null`. */
   readonly profileFolder: string | null
   readonly onProgress: (text: string) => void
 }
@@ -65,7 +69,6 @@ const EXAMPLE_CREDENTIALS = {
   accessKeyId: 'AKIDEXAMPLE',
   secretAccessKey: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY',
 }
-const PROFILE_GRACE_MS = 10_000
 
 interface UpstreamAddress {
   readonly webSocketUrl: string
@@ -94,8 +97,6 @@ export async function measure(
       } satisfies RelayConfig,
       core: isPinned ? RELAY_CORE : null,
       env: { NODE_EXTRA_CA_CERTS: certificate.certFile },
-      nodeArguments:
-        options.profileFolder === null ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profileFolder}`],
     })
     const { url } = await relay.ask<{ url: string }>('start')
     fleet = new Fleet({
@@ -109,7 +110,7 @@ export async function measure(
     })
     return await run(candidate, scenario, { upstream, relay, fleet, isPinned }, options)
   } finally {
-    await Promise.all([fleet?.kill(), endRelay(relay, options.profileFolder !== null), upstream.kill()])
+    await Promise.all([fleet?.kill(), relay?.kill(), upstream.kill()])
   }
 }
 
@@ -124,7 +125,7 @@ async function run(
   candidate: Candidate,
   scenario: Scenario,
   { fleet, isPinned, relay, upstream }: Parts,
-  { onProgress }: MeasureOptions,
+  { onProgress, profileFolder }: MeasureOptions,
 ): Promise<Measurement> {
   const say = (phase: string, text: string): void =>
     onProgress(`${candidate}: ${scenario.title}: ${phase}, ${text}`)
@@ -142,6 +143,7 @@ async function run(
   }
   const before = isStorm ? beforeRamp : await relay.ask<Usage>('usage')
   const upstreamBefore = isStorm ? upstreamBeforeRamp : await upstream.ask<Usage>('usage')
+  if (profileFolder !== null) await relay.ask<null>('profileStart')
   const endsMs = performance.now() + scenario.steadyMs
   for (let leftMs = scenario.steadyMs; leftMs > 0; leftMs = endsMs - performance.now()) {
     // One second after the other is the point.
@@ -159,6 +161,10 @@ async function run(
     upstream.ask<Usage>('usage'),
     fleet.report(),
   ])
+  if (profileFolder !== null) {
+    const profile = await relay.ask<string>('profileStop')
+    writeFileSync(join(profileFolder, `${scenario.id}-${candidate}.cpuprofile`), profile)
+  }
   say('stop', 'waiting for the last results')
   const leftOpen = scenario.isClientSlow || scenario.isUpstreamSlow ? 0 : await fleet.finish()
   const relayMicros = after.cpuMicros - before.cpuMicros
@@ -174,6 +180,7 @@ async function run(
     resultsPerSecond: report.results / (report.elapsedMs / 1000),
     cpuPerFrameMicros: relayMicros / Math.max(1, report.sentFrames),
     cpuPerAudioSecondMicros: relayMicros / Math.max(1, audioSeconds),
+    systemPerFrameMicros: (after.systemMicros - before.systemMicros) / Math.max(1, report.sentFrames),
     relayShare: relayMicros / 1000 / report.elapsedMs,
     added: report.latency,
     connect: report.connect,
@@ -231,14 +238,4 @@ function relayConfig(
     // Sessions of the ramp before may still be closing.
     maxSessions: sessions * 2,
   }
-}
-
-async function endRelay(relay: Child | null, isProfiled: boolean): Promise<void> {
-  if (relay === null) return
-  if (isProfiled) {
-    const exited = new Promise<void>(resolve => relay.process.once('exit', () => resolve()))
-    await relay.ask('exit').catch(() => null)
-    await Promise.race([exited, wait(PROFILE_GRACE_MS)])
-  }
-  await relay.kill()
 }

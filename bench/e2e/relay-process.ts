@@ -1,4 +1,5 @@
 /** The relay under test, a process of its own: ours from dist/, or one of the peers. */
+import { Session } from 'node:inspector/promises'
 import { pathToFileURL } from 'node:url'
 import type * as TranscribeRelay from '../../src/index.ts'
 import type { Peer, PeerOptions, StartPeer } from '../peers/peer.ts'
@@ -43,6 +44,7 @@ const STARTERS: Readonly<Record<Candidate, () => Promise<StartPeer>>> = {
 }
 
 const usage = watchUsage()
+const profiler = new Session()
 let peer: Peer | null = null
 
 answer({
@@ -52,6 +54,14 @@ answer({
     return { url: `ws://127.0.0.1:${peer.port}/v1/stream` }
   },
   usage,
-  // Ends by itself, so that a profiler writes what it has.
-  exit: () => setTimeout(() => process.exit(0), 50) && null,
+  profileStart: async () => {
+    profiler.connect()
+    await profiler.post('Profiler.enable')
+    await profiler.post('Profiler.start')
+    return null
+  },
+  profileStop: async () => {
+    const { profile } = await profiler.post('Profiler.stop')
+    return JSON.stringify(profile)
+  },
 })

@@ -99,7 +99,7 @@ export const SCENARIOS: readonly Scenario[] = [
     sessions: MANY_SESSIONS,
     rampPerSecond: 1_000_000,
     warmupMs: 0,
-    steadyMs: 5000,
+    steadyMs: 10_000,
     candidates: ['ours', 'plain', 'floor'],
   },
   slow(true, false),

@@ -5,6 +5,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 export interface Usage {
   /** User and system time of all threads since the start. */
   readonly cpuMicros: number
+  /** Of it in the kernel. */
+  readonly systemMicros: number
   readonly rssBytes: number
   /** Time that the event loop was late, since the last question. */
   readonly loopDelayP99Ms: number
@@ -24,6 +26,7 @@ export function watchUsage(): () => Usage {
     const { user, system } = process.cpuUsage()
     const usage = {
       cpuMicros: user + system,
+      systemMicros: system,
       rssBytes: process.memoryUsage.rss(),
       loopDelayP99Ms: Math.max(0, loop.percentile(99) / 1e6 - LOOP_RESOLUTION_MS),
       loopDelayMaxMs: Math.max(0, loop.max / 1e6 - LOOP_RESOLUTION_MS),
