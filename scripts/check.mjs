@@ -5,7 +5,7 @@
  * `node scripts/check.mjs [test file…]` runs the tests named alone, without the coverage floor.
  */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 
 /** Least coverage of src/ over all tests, per cent. Raise it when it rises; never lower it to get through. */
 const COVERAGE_FLOOR = { lines: 95, branches: 90, functions: 95 }
@@ -13,6 +13,9 @@ const COVERAGE_FLOOR = { lines: 95, branches: 90, functions: 95 }
 const RESULTS_FILE = '.tap/results.tap'
 const V8_COVERAGE_DIR = '.tap/v8'
 const COVERAGE_DIR = '.tap/coverage-report'
+
+/** A module without any is types only: nothing of it runs, so nothing of it can be covered. */
+const RUNTIME_CODE = /^(?:export )?(?:const|let|class|function|async function|abstract class|export \{)/m
 
 const testFiles = process.argv.slice(2)
 const failures = []
@@ -66,6 +69,9 @@ function runTests() {
 }
 
 function checkCoverage() {
+  const typeOnly = readdirSync('src', { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts') && !RUNTIME_CODE.test(readFileSync(`src/${name}`, 'utf8')))
+    .map(name => `--exclude=src/${name}`)
   const args = [
     'report',
     `--temp-directory=${V8_COVERAGE_DIR}`,
@@ -74,6 +80,7 @@ function checkCoverage() {
     '--src=src',
     '--include=src/**/*.ts',
     '--exclude-after-remap',
+    ...typeOnly,
     '--reporter=json-summary',
     '--reporter=html',
   ]

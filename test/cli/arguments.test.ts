@@ -93,7 +93,7 @@ t.test('options of the relay are told from those of a command', async t => {
 
 t.test('every help page mentions each of its options and fits its width', async t => {
   const relayFlags = OPTION_KEYS.map(flagName)
-  const decided = new Set(['region', 'endpoint', 'fips', 'dual-stack', 'profile'])
+  const decided = new Set(['region', 'endpoint', 'fips', 'dual-stack', 'profile', 'workers'])
   const expected: Readonly<Record<string, readonly string[]>> = {
     serve: ['config', ...relayFlags],
     config: ['json', 'changed', 'config', ...relayFlags],
