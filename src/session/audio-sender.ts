@@ -149,6 +149,11 @@ export class AudioSender {
     return this.#buffer.rewind(Math.round(fromSeconds * bytesPerSecond)) / bytesPerSecond
   }
 
+  /** Audio that may hold speech and was not kept long enough, since this was asked last. */
+  takeFallenSeconds(): number {
+    return this.#buffer.takeFallenBytes() / this.#parameters.bytesPerSecond
+  }
+
   /** A stream is there and gets what waits: at once, or at the pace of a replay. */
   attach(sink: AudioSink, isReplay: boolean, nowMs: number): void {
     const { bytesPerSecond } = this.#parameters

@@ -2,14 +2,16 @@
  * When an open stream is to be replaced before it ends by itself: its maximum duration, and the end of the credentials
  * that opened it.
  *
- * The next stream is opened in the last `handoverLeadMs` as soon as no segment of speech is open, because then there is
- * nothing to be said again; at the latest at the end of that time, whoever speaks.
+ * The next stream is opened in the last `handoverLeadMs`: just after a final result, because then there is least to be said
+ * again; in the second half of that time whenever no segment of speech is open; at its end whoever speaks.
  */
 import type { SessionLimits } from './limits.ts'
 import type { PlannedReason } from './rollover-policy.ts'
 
 /** New credentials may end as soon as the old ones: no stream is replaced for them before it is so old. */
 const MIN_AGE_MS = 60_000
+/** The pause that ends a segment, and some time for its result. */
+const LITTLE_SECONDS = 3
 
 export class HandoverPlan {
   readonly reason: PlannedReason
@@ -35,8 +37,11 @@ export class HandoverPlan {
     )
   }
 
-  isDue(nowMs: number, hasOpenSegment: boolean): boolean {
-    return nowMs >= this.#latestMs || (nowMs >= this.#earliestMs && !hasOpenSegment)
+  /** `uncoveredSeconds`: audio since the last word of a final result, which the next stream is given again. */
+  isDue(nowMs: number, hasOpenSegment: boolean, uncoveredSeconds: number): boolean {
+    if (nowMs >= this.#latestMs) return true
+    if (nowMs < this.#earliestMs || hasOpenSegment) return false
+    return uncoveredSeconds <= LITTLE_SECONDS || nowMs >= (this.#earliestMs + this.#latestMs) / 2
   }
 
   /** The next stream could not be opened; not before `untilMs` again. */

@@ -12,6 +12,7 @@
  * Compressed audio cannot begin in the middle: it waits until it is sent, and is not kept (`replayBytes` is 0).
  */
 import { AUDIO_PAYLOAD_OFFSET, encodeAudioEvent } from '../eventstream/audio-event.ts'
+import { isLoud } from './loudness.ts'
 
 export interface KeptFrame {
   /** A whole AudioEvent. Nobody changes it any more. */
@@ -47,6 +48,7 @@ export class ReplayBuffer {
   /** `maxBytes` until the results have caught up: until then everything may be needed once more. */
   #keepBytes: number
   #catchUpByte = 0
+  #fallenLoudBytes = 0
 
   constructor(sizes: ReplaySizes) {
     this.#sizes = sizes
@@ -103,7 +105,8 @@ export class ReplayBuffer {
     this.#cursor += 1
     this.#unsentFrameBytes -= entry.frame.length
     this.#onceSentByte = Math.max(this.#onceSentByte, entry.startByte + entry.audioBytes)
-    this.#releaseBefore(this.cursorByte - this.#keepBytes)
+    if (this.#sizes.replayBytes === 0) this.#releaseBefore(this.cursorByte)
+    else this.#forgetBefore(this.cursorByte - this.#keepBytes)
     return entry
   }
 
@@ -111,6 +114,14 @@ export class ReplayBuffer {
   coverUpTo(byte: number): void {
     if (byte >= this.#catchUpByte) this.#keepBytes = this.#sizes.replayBytes
     this.#releaseBefore(byte)
+    if (byte >= this.startByte) this.#fallenLoudBytes = 0
+  }
+
+  /** Audio that may hold speech and fell out before a final covered it; counted from here on anew. */
+  takeFallenBytes(): number {
+    const fallenBytes = this.#fallenLoudBytes
+    this.#fallenLoudBytes = 0
+    return fallenBytes
   }
 
   /**
@@ -132,7 +143,10 @@ export class ReplayBuffer {
   /** To be called while no stream takes audio. Returns how many bytes fell out that no stream ever got. */
   trim(): number {
     const before = this.neverSentBytes
-    while (this.#endByte - this.startByte > this.#sizes.maxBytes && !this.isEmpty) this.#dropFirst()
+    while (this.#endByte - this.startByte > this.#sizes.maxBytes && !this.isEmpty) {
+      this.#countFallen()
+      this.#dropFirst()
+    }
     return before - this.neverSentBytes
   }
 
@@ -152,6 +166,19 @@ export class ReplayBuffer {
       this.#head += 1
     }
     this.#compact()
+  }
+
+  /** As above, but nothing covers them. */
+  #forgetBefore(byte: number): void {
+    while (this.#head < this.#cursor && this.#firstEndByte() <= byte) {
+      this.#countFallen()
+      this.#dropFirst()
+    }
+  }
+
+  #countFallen(): void {
+    const first = this.#frames[this.#head]
+    if (first !== undefined && isLoud(audioOf(first))) this.#fallenLoudBytes += first.audioBytes
   }
 
   #cutBefore(fromByte: number): void {

@@ -285,14 +285,9 @@ export class Session implements ClientListener, LinkOwner {
     const { parameters, format } = request
     const startedAtMs = clock.now() - (clock.monotonicMs() - this.#startedMs)
     const expiresAtMs = startedAtMs + longestSessionMs(limits, audio.canReplay)
-    return beginMessage({
-      sessionId: this.id,
-      parameters: parameters.wire,
-      format,
-      region,
-      expiresAtMs,
-      ...limits,
-    })
+    const { audioTimeoutMs, maxMessageBytes } = limits
+    const about = { sessionId: this.id, parameters: parameters.wire, format, region, expiresAtMs }
+    return beginMessage({ ...about, audioTimeoutMs, maxMessageBytes })
   }
 
   #pause(): void {

@@ -191,8 +191,8 @@ export class UpstreamLink implements StreamOwner {
     } else if (nowMs >= this.#flushDeadlineMs) {
       stream.retire()
       this.#lose(stream, new RelayError('flush_timeout'))
-    } else if (this.#handover?.isDue(nowMs, this.#parts.coverage.hasOpenSegment) && this.#next === null) {
-      this.#reason = this.#handover.reason
+    } else if (this.#next === null && this.#isHandoverDue(nowMs, stream)) {
+      this.#reason = this.#handover?.reason ?? null
       this.#dial()
     }
   }
@@ -271,7 +271,7 @@ export class UpstreamLink implements StreamOwner {
     }
     const sentSeconds = audio.onceSentSeconds
     const startSeconds = audio.rewind(coverage.coveredSeconds)
-    const lostSeconds = coverage.restart(startSeconds)
+    const lostSeconds = Math.min(coverage.restart(startSeconds), audio.takeFallenSeconds())
     const replayedSeconds = Math.max(0, sentSeconds - startSeconds)
     stream.startAt(startSeconds, coverage.snapshot())
     audio.attach(stream, this.#reason !== null, nowMs)
@@ -287,6 +287,12 @@ export class UpstreamLink implements StreamOwner {
   #planHandover({ credentialsExpireAtMs }: UpstreamOpening, nowMs: number): HandoverPlan {
     const leftMs = credentialsExpireAtMs === null ? null : credentialsExpireAtMs - this.#deps.clock.now()
     return new HandoverPlan(this.#deps.limits, nowMs, leftMs)
+  }
+
+  #isHandoverDue(nowMs: number, stream: UpstreamStream): boolean {
+    const { coverage } = this.#parts
+    const uncoveredSeconds = stream.timeline.sentSeconds - coverage.coveredSeconds
+    return this.#handover?.isDue(nowMs, coverage.hasOpenSegment, uncoveredSeconds) === true
   }
 
   /** It takes nothing, or more waits for it than may. */

@@ -38,7 +38,8 @@ function startPlay(seconds: number, random: () => number, limits: Partial<Sessio
 }
 
 /** Lets time go by: dials open after a while, the service hears and speaks. */
-function pass({ harness, service }: Play, ms: number, onDial: (play: Play) => void, play: Play): void {
+function pass(play: Play, ms: number, onDial: (play: Play) => void): void {
+  const { harness, service } = play
   for (let leftMs = ms; leftMs > 0; leftMs -= 50) {
     harness.clock.advance(Math.min(50, leftMs))
     onDial(play)
@@ -97,7 +98,9 @@ function checkWords(t: Test, { harness, words, service }: Play, name: string): v
   const said = finals.flatMap(final => String(final['text']).split(' '))
   const wrong = said.findIndex((word, index) => word !== words[index]?.text)
   if (wrong !== -1 || said.length !== words.length) {
-    t.fail(`${name}: ${said.length} of ${words.length} words; from ${wrong}: ${said.slice(wrong, wrong + 5).join(' ')}`)
+    t.fail(
+      `${name}: ${said.length} of ${words.length} words; from ${wrong}: ${said.slice(wrong, wrong + 5).join(' ')}`,
+    )
   }
   const heard = finals.flatMap(final => final['words'] as { text: string; start: number; end: number }[])
   for (const [index, { text: word, start, end }] of heard.entries()) {
@@ -132,17 +135,17 @@ t.test(`streams die at random, and every word comes once, TEST_SEED=${seed}`, as
     const killRate = random() * 0.02
     while (play.sentBytes < ruler.length && harness.client.closed === null) {
       const ms = 20 + random() * 300
-      pass(play, ms, onDial, play)
+      pass(play, ms, onDial)
       say(play, ms)
       if (random() < killRate) KILLS[Math.floor(random() * KILLS.length)]?.(play, random)
       if (random() < 0.004) harness.session.clientOnText('{"type":"Pause"}')
-      if (random() < 0.002) pass(play, random() * 30_000, onDial, play)
+      if (random() < 0.002) pass(play, random() * 30_000, onDial)
     }
     // One that is stuck is noticed while there is audio; what comes of it at the end is a test of its own.
-    while (service.live?.isStuck === true) pass(play, 100, onDial, play)
+    while (service.live?.isStuck === true) pass(play, 100, onDial)
     harness.session.clientOnText(CLOSE)
     for (let waits = 0; harness.client.closed === null && waits < 2000; waits += 1) {
-      pass(play, 50, onDial, play)
+      pass(play, 50, onDial)
       if (waits < 200 && random() < killRate) KILLS[1 + Math.floor(random() * 5)]?.(play, random)
     }
     if (harness.client.closed?.code !== 1000) t.match(harness.client.last, { type: 'End' }, name)
