@@ -339,9 +339,9 @@ export class UpstreamLink implements StreamOwner {
       return
     }
     if (this.#opened === 0) return this.#owner.linkOnFailed(failure)
-    const isWorthAnother = this.#policy.dialFailed(failure)
-    if (isWorthAnother) this.#dialAtMs = nowMs + this.#policy.backoffMs()
-    else this.#giveUp(this.#cause ?? failure)
+    this.#cause ??= failure
+    if (this.#policy.dialFailed(failure)) this.#dialAtMs = nowMs + this.#policy.backoffMs()
+    else this.#giveUp(this.#cause)
   }
 
   #giveUp(error: RelayError | null): void {
