@@ -24,6 +24,7 @@ export const THEMES = {
   clients: 'Clients',
   sessions: 'Sessions',
   audio: 'Audio',
+  rollover: 'From one stream to the next',
   upstream: 'Amazon Transcribe',
   credentials: 'Credentials and signing',
   stream: 'Defaults of a stream',

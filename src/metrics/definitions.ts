@@ -6,6 +6,7 @@
  */
 import { ERRORS, ERROR_CODES } from '../errors.ts'
 import { EVENT_STREAM_ERROR_CODES } from '../eventstream/errors.ts'
+import { ROLLOVER_REASONS } from '../session/rollover-policy.ts'
 import { EXCEPTION_LABELS } from '../transcribe/exceptions.ts'
 
 export const METRIC_PREFIX = 'transcribe_relay_'
@@ -105,6 +106,25 @@ export const METRICS = Object.freeze({
     'Silence that the relay added where a client sent nothing. It is billed.',
   ),
 
+  // From one stream to the next
+  upstreamStreamsActive: gauge('upstream_streams_active', 'Streams open at Amazon Transcribe now.'),
+  rollovers: {
+    ...counter('rollovers_total', 'Sessions that went on in another stream, by why the one before ended.'),
+    series: () => ROLLOVER_REASONS.map(reason => ({ reason })),
+  },
+  replayedSeconds: counter(
+    'replayed_seconds_total',
+    'Audio sent again to another stream, because no final result covered it. It is billed twice.',
+  ),
+  rolloverLostSeconds: counter(
+    'rollover_lost_seconds_total',
+    'Audio that was to be sent again, but was not kept any more. Anything above zero is lost speech.',
+  ),
+  parkedSeconds: counter(
+    'parked_seconds_total',
+    'Time that sessions lived without a stream, because nobody spoke: what parking saves.',
+  ),
+
   // Results
   results: {
     ...counter('results_total', 'Results received from Amazon Transcribe.'),
@@ -117,6 +137,10 @@ export const METRICS = Object.freeze({
   partialsWithheld: counter(
     'partials_withheld_total',
     'Partial results left out, because redaction is on or the client does not want them.',
+  ),
+  resultsRepeated: counter(
+    'results_repeated_total',
+    'Results left out, because an earlier stream had them made final.',
   ),
   clientSentBytes: counter('client_sent_bytes_total', 'Text sent to clients.'),
   warnings: counter('warnings_total', 'Warnings sent to clients.'),

@@ -10,6 +10,7 @@ import { Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.ts'
 import { ERRORS } from '../errors.ts'
 import type { SessionMetrics } from '../session/ports.ts'
+import type { RolloverReason } from '../session/rollover-policy.ts'
 import type { BufferedBytes } from './collectors.ts'
 import { Collectors } from './collectors.ts'
 import type { LabelLists } from './definitions.ts'
@@ -76,11 +77,16 @@ class PrometheusMetrics implements RelayMetrics {
   upstreamAudioBytes = 0
   upstreamFrames = 0
   silenceFilledSeconds = 0
+  upstreamStreamsActive = 0
+  replayedSeconds = 0
+  rolloverLostSeconds = 0
+  parkedSeconds = 0
   audioDroppedBytes = 0
   resultsPartial = 0
   resultsFinal = 0
   partialsDropped = 0
   partialsWithheld = 0
+  resultsRepeated = 0
   clientSentBytes = 0
   warnings = 0
   unknownEvents = 0
@@ -95,6 +101,7 @@ class PrometheusMetrics implements RelayMetrics {
   readonly #connects: SeriesCounts
   readonly #exceptions: SeriesCounts
   readonly #decodeErrors: SeriesCounts
+  readonly #rollovers: SeriesCounts
   readonly #sessionDuration: Histogram
   readonly #handshakeDuration: Histogram
   readonly #connectDuration: Histogram
@@ -116,6 +123,7 @@ class PrometheusMetrics implements RelayMetrics {
     this.#connects = collect.counts(METRICS.upstreamConnects)
     this.#exceptions = collect.counts(METRICS.upstreamExceptions)
     this.#decodeErrors = collect.counts(METRICS.decodeErrors)
+    this.#rollovers = collect.counts(METRICS.rollovers)
     this.#sessionDuration = collect.histogram(METRICS.sessionDuration)
     this.#handshakeDuration = collect.histogram(METRICS.handshakeDuration)
     this.#connectDuration = collect.histogram(METRICS.upstreamConnectDuration)
@@ -164,6 +172,10 @@ class PrometheusMetrics implements RelayMetrics {
     this.#decodeErrors.count(reason)
   }
 
+  countRollover(reason: RolloverReason): void {
+    this.#rollovers.count(reason)
+  }
+
   observePartialLagSeconds(seconds: number): void {
     observe(this.#partialLag, seconds)
   }
@@ -200,6 +212,11 @@ class PrometheusMetrics implements RelayMetrics {
     collect.counter(METRICS.upstreamFrames, () => this.upstreamFrames)
     collect.counter(METRICS.upstreamAudioBytes, () => this.upstreamAudioBytes)
     collect.counter(METRICS.silenceFilledSeconds, () => this.silenceFilledSeconds)
+    collect.gauge(METRICS.upstreamStreamsActive, () => this.upstreamStreamsActive)
+    collect.counter(METRICS.replayedSeconds, () => this.replayedSeconds)
+    collect.counter(METRICS.rolloverLostSeconds, () => this.rolloverLostSeconds)
+    collect.counter(METRICS.parkedSeconds, () => this.parkedSeconds)
+    collect.counter(METRICS.resultsRepeated, () => this.resultsRepeated)
     collect.counter(METRICS.partialsDropped, () => this.partialsDropped)
     collect.counter(METRICS.partialsWithheld, () => this.partialsWithheld)
     collect.counter(METRICS.clientSentBytes, () => this.clientSentBytes)

@@ -10,6 +10,10 @@ export type ClientMessage =
   | { readonly type: 'CloseStream' }
   /** Nobody is speaking: keep the session. */
   | { readonly type: 'KeepAlive' }
+  /** Nobody will speak for a while: the stream may be finished, which delivers its last results and costs nothing. */
+  | { readonly type: 'Pause' }
+  /** Somebody will speak soon: have a stream ready. Audio says the same. */
+  | { readonly type: 'Resume' }
   /** Parameters by wire name, as text; see `stream-request.ts`. */
   | { readonly type: 'Configure'; readonly given: ReadonlyMap<string, string> }
 
@@ -26,6 +30,8 @@ export const MAX_TEXT_BYTES = 16 * 1024
 
 const CLOSE_STREAM: ClientMessageResult = { ok: true, message: { type: 'CloseStream' } }
 const KEEP_ALIVE: ClientMessageResult = { ok: true, message: { type: 'KeepAlive' } }
+const PAUSE: ClientMessageResult = { ok: true, message: { type: 'Pause' } }
+const RESUME: ClientMessageResult = { ok: true, message: { type: 'Resume' } }
 
 /** `END_OF_STREAM` is sent bare by some clients; everything else is a JSON object. */
 const BARE_END_OF_STREAM = 'END_OF_STREAM'
@@ -61,12 +67,16 @@ export function readClientMessage(text: string): ClientMessageResult {
       return CLOSE_STREAM
     case 'keepalive':
       return KEEP_ALIVE
+    case 'pause':
+      return PAUSE
+    case 'resume':
+      return RESUME
     case 'configure':
       return readConfigure(json)
     case 'finalize':
       return refuse('"Finalize" is not supported: Amazon Transcribe cannot end a segment on request.')
     default:
-      return refuse('"type" must be one of CloseStream, KeepAlive, Configure.')
+      return refuse('"type" must be one of CloseStream, KeepAlive, Pause, Resume, Configure.')
   }
 }
 

@@ -12,6 +12,7 @@ export const WARNINGS = {
   odd_bytes: 'The audio ended inside a sample. The last bytes were left out.',
   audio_too_fast: 'Audio arrives faster than real time. The session ends if this goes on.',
   audio_after_end: 'Audio after the end of the stream was left out.',
+  pause_ignored: 'Compressed audio cannot go on in another stream, so it is not paused.',
   session_expiring: 'The session is about to reach its maximum duration.',
 } as const
 
@@ -47,6 +48,27 @@ export function warningMessage(code: WarningCode, message: string = WARNINGS[cod
 
 export function drainingMessage(reconnectInMs: number): string {
   return JSON.stringify({ type: 'Draining', reconnect_in_ms: Math.round(reconnectInMs) })
+}
+
+export interface RolloverMessage {
+  /** A code of the error catalogue, or why it was planned. */
+  readonly reason: string
+  readonly replayedSeconds: number
+  readonly lostSeconds: number
+  readonly gapMs: number
+  readonly rollovers: number
+}
+
+/** Another stream goes on where the one before ended. The partial result of the moment is void; finals stay. */
+export function rolloverMessage(rollover: RolloverMessage): string {
+  return JSON.stringify({
+    type: 'Rollover',
+    reason: rollover.reason,
+    replayed_seconds: roundMs(rollover.replayedSeconds),
+    lost_seconds: roundMs(rollover.lostSeconds),
+    gap_ms: Math.round(rollover.gapMs),
+    rollovers: rollover.rollovers,
+  })
 }
 
 /** Sent before every abnormal close, and as the body of an HTTP refusal. */

@@ -1,18 +1,29 @@
 /**
- * The way of the client's audio: probe, chunks, and then either the queue (upstream not open yet) or the upstream.
- * Keeps the byte counts that the session's summary and the metrics need. Nothing is lost or reordered.
+ * The way of the client's audio: probe, chunks, the buffer of what may be needed again, and the stream of the moment.
+ * Keeps the byte counts that the session's summary and the metrics need. Nothing is reordered, and what is lost is
+ * counted.
  */
-import { AUDIO_OVERHEAD_BYTES, encodeAudioEvent, encodeEndOfStream } from '../eventstream/audio-event.ts'
+import { encodeAudioEvent } from '../eventstream/audio-event.ts'
 import type { StreamParameters } from '../transcribe/parameters.ts'
 import { AudioChunker, chunkSizes } from './audio-chunker.ts'
 import { AudioProbe } from './audio-probe.ts'
 import type { SessionLimits } from './limits.ts'
-import type { SessionMetrics, UpstreamPort } from './ports.ts'
+import type { SessionMetrics } from './ports.ts'
+import { ReplayBuffer } from './replay-buffer.ts'
+import { ReplayPace } from './replay-pace.ts'
+import type { StreamTimeline } from './stream-timeline.ts'
 import { Timeline } from './timeline.ts'
 
 export type AudioOutcome =
   | { readonly kind: 'ok'; readonly removedHeader: boolean }
   | { readonly kind: 'refused'; readonly rule: string }
+
+/** The part of a stream that takes audio. */
+export interface AudioSink {
+  readonly timeline: StreamTimeline
+  send(frame: Buffer): void
+  end(): void
+}
 
 const OK: AudioOutcome = { kind: 'ok', removedHeader: false }
 const OK_HEADER_REMOVED: AudioOutcome = { kind: 'ok', removedHeader: true }
@@ -26,13 +37,20 @@ export class AudioSender {
   readonly #limits: SessionLimits
   readonly #metrics: SessionMetrics
   readonly #chunker: AudioChunker
+  readonly #buffer: ReplayBuffer
   #probe: AudioProbe | null
-  #upstream: UpstreamPort | null = null
-  #queue: Buffer[] = []
-  #queuedBytes = 0
+  #sink: AudioSink | null = null
+  /** Set while a stream catches up. */
+  #pace: ReplayPace | null = null
+  /** The sink is to be ended when it has everything. */
+  #endsSink = false
   #receivedBytes = 0
-  #sentFrames = 0
-  #sentBytes = 0
+  #silenceSeconds = 0
+  #replayedSeconds = 0
+  /** The service has had its say about the audio up to here. */
+  #settledByte = 0
+  /** Of the latest audio of the client. */
+  #tookAtMs = 0
   #nowMs = 0
   #isAllZero: boolean
 
@@ -42,11 +60,20 @@ export class AudioSender {
     this.#metrics = metrics
     this.#probe = new AudioProbe(parameters)
     this.#isAllZero = parameters.isPcm
-    this.#chunker = new AudioChunker(chunkSizes(parameters, limits), (frame, audioBytes) => {
-      // How long compressed audio is cannot be told from its size.
-      if (parameters.isPcm) this.timeline.addAudio(audioBytes / parameters.bytesPerSecond, this.#nowMs)
-      this.#send(frame)
+    const sizes = chunkSizes(parameters, limits)
+    const replayBytes = parameters.isPcm ? limits.replaySeconds * parameters.bytesPerSecond : 0
+    this.#buffer = new ReplayBuffer({
+      replayBytes,
+      maxBytes: replayBytes + limits.pendingAudioBytes,
+      frameBytes: sizes.frameBytes,
+      minBytes: sizes.minBytes,
     })
+    this.#chunker = new AudioChunker(sizes, (frame, audioBytes) => this.#take(frame, audioBytes))
+  }
+
+  /** Compressed audio cannot begin in the middle, so only PCM can move to another stream. */
+  get canReplay(): boolean {
+    return this.#parameters.isPcm
   }
 
   /** Client audio received, a header included. */
@@ -54,18 +81,43 @@ export class AudioSender {
     return this.#receivedBytes
   }
 
-  /** Bytes that wait for the upstream to open, framing included. */
+  /** Bytes that wait for a stream, framing included. */
   get queuedBytes(): number {
-    return this.#queuedBytes
+    return this.#buffer.unsentFrameBytes
   }
 
-  get sentFrames(): number {
-    return this.#sentFrames
+  /** There is audio that no final result covers: not sent yet, or sent to a stream that did not end well. */
+  get hasUnfinished(): boolean {
+    return !this.#buffer.isEmpty && this.#buffer.endByte > this.#settledByte
   }
 
-  /** Given to the upstream so far, framing included. */
-  get sentBytes(): number {
-    return this.#sentBytes
+  get hasUnsent(): boolean {
+    return this.#buffer.hasUnsent
+  }
+
+  /** Position up to which some stream got the audio. */
+  get onceSentSeconds(): number {
+    return this.#buffer.onceSentByte / this.#parameters.bytesPerSecond
+  }
+
+  /** How long the client has sent nothing. */
+  quietMs(nowMs: number): number {
+    return nowMs - this.#tookAtMs
+  }
+
+  /** Audio that waits for a stream. */
+  get unsentSeconds(): number {
+    return (this.#buffer.endByte - this.#buffer.cursorByte) / this.#parameters.bytesPerSecond
+  }
+
+  /** Audio sent to a stream after another one had it. */
+  get replayedSeconds(): number {
+    return this.#replayedSeconds
+  }
+
+  /** Silence put in for the client. */
+  get silenceSeconds(): number {
+    return this.#silenceSeconds
   }
 
   /** Whether everything so far was digital silence, for long enough to say so. */
@@ -91,13 +143,41 @@ export class AudioSender {
     return probed.removedHeader ? OK_HEADER_REMOVED : OK
   }
 
-  /** The upstream is there: what was queued goes first. */
-  attach(upstream: UpstreamPort): void {
-    this.#upstream = upstream
-    const queue = this.#queue
-    this.#queue = []
-    this.#queuedBytes = 0
-    for (const frame of queue) this.#send(frame)
+  /** Makes everything that is kept from `fromSeconds` on unsent, and returns where it begins. */
+  rewind(fromSeconds: number): number {
+    const { bytesPerSecond } = this.#parameters
+    return this.#buffer.rewind(Math.round(fromSeconds * bytesPerSecond)) / bytesPerSecond
+  }
+
+  /** Audio that may hold speech and was not kept long enough, since this was asked last. */
+  takeFallenSeconds(): number {
+    return this.#buffer.takeFallenBytes() / this.#parameters.bytesPerSecond
+  }
+
+  /** A stream is there and gets what waits: at once, or at the pace of a replay. */
+  attach(sink: AudioSink, isReplay: boolean, nowMs: number): void {
+    const { bytesPerSecond } = this.#parameters
+    this.#sink = sink
+    this.#endsSink = false
+    this.#pace = isReplay ? new ReplayPace(bytesPerSecond, this.#limits.replayRate, nowMs) : null
+    this.pump(nowMs)
+  }
+
+  detach(): void {
+    this.#sink = null
+    this.#pace = null
+    this.#endsSink = false
+  }
+
+  /** Sends what waits, as far as the pace allows. */
+  pump(nowMs: number): void {
+    this.#nowMs = nowMs
+    const sink = this.#sink
+    if (sink === null) return
+    while (this.#buffer.hasUnsent && this.#pace?.isDue(nowMs) !== false) this.#sendNext(sink)
+    if (this.#buffer.hasUnsent) return
+    this.#pace = null
+    if (this.#endsSink) sink.end()
   }
 
   /** Small pieces do not wait for more audio for longer than a chunk. */
@@ -106,36 +186,63 @@ export class AudioSender {
     this.#chunker.flushAfter(this.#limits.chunkMs, nowMs)
   }
 
-  /** Sends what waits and then the end of the stream. Returns how many bytes of a broken sample were left out. */
+  /** The end of the client's audio. Returns how many bytes of a broken sample were left out. */
   finish(nowMs: number): number {
     this.#nowMs = nowMs
     if (this.#probe !== null) this.#accept(this.#probe.release())
-    const left = this.#chunker.flush(nowMs) + (this.#probe?.keptBytes ?? 0)
-    this.#send(encodeEndOfStream())
-    return left
+    return this.#chunker.flush(nowMs) + (this.#probe?.keptBytes ?? 0)
   }
 
-  /** Sends `ms` of silence to the upstream; less than a sample is none, because empty audio would end the stream. */
+  /** The stream of the moment is ended once it has all audio so far. */
+  endStream(nowMs: number): void {
+    this.#nowMs = nowMs
+    this.#chunker.flush(nowMs)
+    this.#endsSink = true
+    this.pump(nowMs)
+  }
+
+  /** Sends `ms` of silence to the stream; less than a sample is none, because empty audio would end the stream. */
   fillSilence(ms: number, nowMs: number): void {
     this.#nowMs = nowMs
     this.#chunker.flush(nowMs)
+    // A stream that is still catching up gets no silence: it has audio.
+    if (this.#sink === null || this.#buffer.hasUnsent) return
     const { bytesPerSecond, frameBytes } = this.#parameters
     const bytes = Math.round((bytesPerSecond * ms) / 1000 / frameBytes) * frameBytes
     if (bytes === 0) return
     const seconds = bytes / bytesPerSecond
-    this.timeline.addSilence(seconds)
+    this.#sink.timeline.addSilence(seconds)
+    this.#silenceSeconds += seconds
     this.#metrics.silenceFilledSeconds += seconds
-    this.#send(encodeAudioEvent(Buffer.alloc(bytes)))
+    this.#sink.send(encodeAudioEvent(Buffer.alloc(bytes)))
+  }
+
+  /** Final results cover the client's audio up to here. */
+  coverUpTo(seconds: number): void {
+    // A word's end is rounded to milliseconds, and a frame may end with it.
+    this.#buffer.coverUpTo(Math.round(seconds * this.#parameters.bytesPerSecond))
+  }
+
+  /**
+   * The stream has made results of everything that it got. The audio since its last word, but no more than
+   * `contextSeconds`, is kept for the next one: somebody may have been cut off in the middle of a word.
+   */
+  settle(contextSeconds: number): void {
+    this.#settledByte = this.#buffer.cursorByte
+    this.#buffer.coverUpTo(this.#settledByte - contextSeconds * this.#parameters.bytesPerSecond)
+  }
+
+  /** While no stream takes audio: keeps the buffer within its bound, at the cost of the oldest. */
+  trim(): void {
+    this.#metrics.audioDroppedBytes += this.#buffer.trim()
   }
 
   /** The end, to be called once: gives up what was never sent, for the count of lost audio. */
   discard(): void {
-    let lostBytes = this.#chunker.pendingBytes + (this.#probe?.keptBytes ?? 0)
-    for (const frame of this.#queue) lostBytes += frame.length - AUDIO_OVERHEAD_BYTES
-    this.#metrics.audioDroppedBytes += lostBytes
-    this.#queue = []
-    this.#queuedBytes = 0
-    this.#upstream = null
+    this.#metrics.audioDroppedBytes +=
+      this.#buffer.neverSentBytes + this.#chunker.pendingBytes + (this.#probe?.keptBytes ?? 0)
+    this.#buffer.clear()
+    this.detach()
   }
 
   /** Audio without a header. */
@@ -144,17 +251,32 @@ export class AudioSender {
     this.#chunker.push(pcm, this.#nowMs)
   }
 
-  #send(frame: Buffer): void {
-    if (this.#upstream === null) {
-      this.#queue.push(frame)
-      this.#queuedBytes += frame.length
-      return
+  #take(frame: Buffer, audioBytes: number): void {
+    const { bytesPerSecond, isPcm } = this.#parameters
+    // How long compressed audio is cannot be told from its size.
+    if (isPcm) this.timeline.addAudio(audioBytes / bytesPerSecond, this.#nowMs)
+    this.#buffer.append(frame, audioBytes)
+    this.#tookAtMs = this.#nowMs
+    if (this.#sink !== null && this.#pace === null) this.#sendNext(this.#sink)
+  }
+
+  #sendNext(sink: AudioSink): void {
+    const { bytesPerSecond, isPcm } = this.#parameters
+    const sentByte = this.#buffer.onceSentByte
+    const entry = this.#buffer.next()
+    if (entry === null) return
+    if (isPcm) {
+      const againBytes = Math.min(entry.audioBytes, sentByte - entry.startByte)
+      if (againBytes > 0) this.#countReplayed(againBytes / bytesPerSecond)
+      sink.timeline.addAudio(entry.audioBytes / bytesPerSecond)
+      this.#pace?.take(entry.audioBytes)
     }
-    this.#sentFrames += 1
-    this.#sentBytes += frame.length
-    this.#metrics.upstreamFrames += 1
-    this.#metrics.upstreamAudioBytes += frame.length - AUDIO_OVERHEAD_BYTES
-    this.#upstream.send(frame)
+    sink.send(entry.frame)
+  }
+
+  #countReplayed(seconds: number): void {
+    this.#replayedSeconds += seconds
+    this.#metrics.replayedSeconds += seconds
   }
 }
 

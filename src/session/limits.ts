@@ -17,10 +17,26 @@ export interface SessionLimits {
   readonly messagesPerSecond: number
   /** Without audio for this long the session ends (`silence: end`). The service itself gives up after 15 s. */
   readonly audioTimeoutMs: number
-  readonly silence: 'end' | 'fill'
+  /** Without audio for this long the stream is finished, and the session kept (`silence: park`). */
+  readonly parkAfterMs: number
+  readonly silence: 'park' | 'end' | 'fill'
   /** Most silence sent to the upstream in one session; it is billed. */
   readonly silenceFillMaxMs: number
   readonly maxSessionMs: number
+  /** A stream is replaced at this age; the service ends it after 4 hours. */
+  readonly maxStreamMs: number
+  /** How long before that, and before the credentials end, a good moment is looked for. */
+  readonly handoverLeadMs: number
+  /** Audio that no final result covers yet is kept for so long. */
+  readonly replaySeconds: number
+  /** Times real time at which it is sent again. */
+  readonly replayRate: number
+  /** Failures in a row after which no other stream is tried; 0: none ever is. */
+  readonly rolloverAttempts: number
+  /** Longest wait before the second attempt; it doubles with each. */
+  readonly rolloverBackoffMs: number
+  /** Longest time without a stream. */
+  readonly rolloverGapMs: number
   /** A warning comes this long before `maxSessionMs`. */
   readonly sessionWarningMs: number
   readonly configureTimeoutMs: number

@@ -6,6 +6,7 @@
  * implement them in memory. Listeners are named `<who speaks>On<what>`.
  */
 import type { ErrorCode, RelayError } from '../errors.ts'
+import type { RolloverReason } from './rollover-policy.ts'
 
 /**
  * What became of a message to the client. `buffered`: accepted, but the client is behind. `dropped`: the hard limit
@@ -47,7 +48,7 @@ export interface ClientListener {
 
 /** One open stream to Amazon Transcribe: one WebSocket. Every method does nothing once it is closed. */
 export interface UpstreamPort {
-  /** Sends one whole event-stream message. The bytes belong to the port from here on. */
+  /** Sends one whole event-stream message. From here on nobody changes the bytes: they may be sent again. */
   send(message: Uint8Array): void
   /** Bytes accepted by `send` that the kernel has not taken yet. */
   bufferedBytes(): number
@@ -128,6 +129,14 @@ export interface SessionMetrics {
   /** AudioEvents sent, the empty one included. */
   upstreamFrames: number
   silenceFilledSeconds: number
+  /** Streams open now, of all sessions. */
+  upstreamStreamsActive: number
+  /** Audio sent to another stream after one had it already. */
+  replayedSeconds: number
+  /** Audio with speech in it that no result will ever cover. */
+  rolloverLostSeconds: number
+  /** Time that sessions lived without a stream, because nobody spoke. */
+  parkedSeconds: number
   /** Audio received but never forwarded. */
   audioDroppedBytes: number
   resultsPartial: number
@@ -135,6 +144,8 @@ export interface SessionMetrics {
   /** Results not delivered: superseded partials of a slow client, partials withheld by redaction or by request. */
   partialsDropped: number
   partialsWithheld: number
+  /** Results of audio that was sent again, which the client had already. */
+  resultsRepeated: number
   /** Bytes of text sent to clients. */
   clientSentBytes: number
   /** Warnings sent to clients, all codes. */
@@ -143,6 +154,7 @@ export interface SessionMetrics {
   unknownEvents: number
   countUpstreamException(exception: string): void
   countDecodeError(reason: string): void
+  countRollover(reason: RolloverReason): void
   /** From a sample's arrival to the arrival of the first result that covers it. */
   observePartialLagSeconds(seconds: number): void
   observeFinalLagSeconds(seconds: number): void

@@ -18,8 +18,6 @@ export interface RegistryDependencies extends Omit<SessionDependencies, 'onClose
   readonly clock: Clock
   /** `null`: sessions may start. Else what is missing (credentials). */
   readonly readiness: () => RelayError | null
-  /** In [0, 1). */
-  readonly random: () => number
 }
 
 /** Bytes waiting in all sessions: their sum and the largest. */

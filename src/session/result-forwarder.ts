@@ -4,7 +4,7 @@
  *
  * Final results are always delivered. A partial is left out when the client does not want any, when redaction is on
  * (the service redacts finals only) and the operator did not allow it, or when the client is behind: the next
- * partial says the same and more.
+ * partial says the same and more. Of a stream that is given audio again, what the client has already is left out.
  */
 import {
   awsTranscript,
@@ -14,7 +14,10 @@ import {
 } from '../protocol/result-formats.ts'
 import type { StreamRequest } from '../protocol/stream-request.ts'
 import { parseTranscriptEvent, TranscriptEventError, type TranscribeResult } from '../transcribe/results.ts'
+import type { Coverage } from './coverage.ts'
 import type { SessionMetrics } from './ports.ts'
+import { withoutRepeated } from './repeated-words.ts'
+import type { StreamTimeline } from './stream-timeline.ts'
 import type { Timeline } from './timeline.ts'
 
 export interface ForwarderPorts {
@@ -24,6 +27,16 @@ export interface ForwarderPorts {
   isBehind(): boolean
   readonly metrics: SessionMetrics
   readonly timeline: Timeline
+  readonly coverage: Coverage
+  /** Every channel is covered up to here. */
+  onCovered(seconds: number): void
+}
+
+/** What has to be known of the stream that results are from. */
+export interface StreamResults {
+  readonly timeline: StreamTimeline
+  /** What the client had of each channel when the stream began, seconds of its audio; `null` for the first stream. */
+  heard: ReadonlyMap<string, number> | null
 }
 
 export class ResultForwarder {
@@ -33,13 +46,11 @@ export class ResultForwarder {
   #seq = 0
   #finals = 0
   #lastEndSeconds = 0
-  readonly #clientTime: ClientTime
 
   constructor(stream: StreamRequest, allowUnredactedPartials: boolean, ports: ForwarderPorts) {
     this.#stream = stream
     this.#withholdsPartials = stream.parameters.redactsPartials && !allowUnredactedPartials
     this.#ports = ports
-    this.#clientTime = seconds => ports.timeline.clientTime(seconds)
   }
 
   /** Final results so far. */
@@ -53,24 +64,48 @@ export class ResultForwarder {
   }
 
   /** `payload`: JSON of one TranscriptEvent, valid during the call. Throws TranscriptEventError when it is none. */
-  forward(payload: Uint8Array, nowMs: number): void {
+  forward(payload: Uint8Array, stream: StreamResults, nowMs: number): void {
     const json = decodeUtf8(payload)
     const results = parseTranscriptEvent(json).Transcript.Results
-    if (results.length === 0) return
-    const wanted = results.filter(result => this.#measure(result, nowMs))
+    const { coverage } = this.#ports
+    if (results.length === 0) return coverage.addQuiet(stream.timeline.sentSeconds)
+    const clientTime: ClientTime = seconds => stream.timeline.clientTime(seconds)
+    const wanted: TranscribeResult[] = []
+    for (const came of results) {
+      const result = this.#withoutRepeated(came, stream, clientTime)
+      if (result !== null && this.#measure(result, clientTime, nowMs)) wanted.push(result)
+    }
     if (wanted.length === 0) return
-    if (this.#stream.format === 'aws') this.#deliverAws(json, results, wanted)
-    else for (const result of wanted) this.#deliverSimple(result)
+    if (this.#stream.format === 'simple') {
+      for (const result of wanted) this.#deliverSimple(result, clientTime)
+      return
+    }
+    // Where the two times are one and nothing is left out, nothing is rewritten.
+    const isAsCame = stream.timeline.isSame && wanted.length === results.length && stream.heard === null
+    this.#ports.deliver(isAsCame ? awsTranscriptAsCame(json) : awsTranscript(wanted, clientTime))
+  }
+
+  #withoutRepeated(
+    result: TranscribeResult,
+    { heard }: StreamResults,
+    clientTime: ClientTime,
+  ): TranscribeResult | null {
+    const heardSeconds = heard?.get(result.ChannelId ?? '')
+    const kept = heardSeconds === undefined ? result : withoutRepeated(result, heardSeconds, clientTime)
+    if (kept === null) this.#ports.metrics.resultsRepeated += 1
+    return kept
   }
 
   /** Counts a result and says whether it goes out. */
-  #measure(result: TranscribeResult, nowMs: number): boolean {
-    const { metrics, timeline } = this.#ports
-    const endSeconds = this.#clientTime(result.EndTime ?? 0)
+  #measure(result: TranscribeResult, clientTime: ClientTime, nowMs: number): boolean {
+    const { coverage, metrics, timeline } = this.#ports
+    const endSeconds = clientTime(result.EndTime ?? 0)
     this.#lastEndSeconds = Math.max(this.#lastEndSeconds, endSeconds)
+    coverage.add(result, clientTime)
     const arrivalMs = timeline.arrivalMs(endSeconds)
     const lagSeconds = arrivalMs === null ? null : (nowMs - arrivalMs) / 1000
     if (result.IsPartial === false) {
+      this.#ports.onCovered(coverage.coveredSeconds)
       metrics.resultsFinal += 1
       if (lagSeconds !== null) metrics.observeFinalLagSeconds(lagSeconds)
       this.#finals += 1
@@ -89,16 +124,10 @@ export class ResultForwarder {
     return true
   }
 
-  #deliverSimple(result: TranscribeResult): void {
+  #deliverSimple(result: TranscribeResult, clientTime: ClientTime): void {
     this.#seq += 1
-    const message = simpleTranscript(result, this.#seq, this.#stream.words, this.#clientTime)
+    const message = simpleTranscript(result, this.#seq, this.#stream.words, clientTime)
     this.#ports.deliver(JSON.stringify(message))
-  }
-
-  #deliverAws(json: string, results: readonly TranscribeResult[], wanted: readonly TranscribeResult[]): void {
-    // Without silence of the relay the two times are one, and nothing moves.
-    const isAsCame = wanted.length === results.length && this.#ports.timeline.silenceSeconds === 0
-    this.#ports.deliver(isAsCame ? awsTranscriptAsCame(json) : awsTranscript(wanted, this.#clientTime))
   }
 }
 

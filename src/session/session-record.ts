@@ -5,8 +5,8 @@
 import { ERRORS, type ErrorCode, type RelayError } from '../errors.ts'
 import { roundMs } from '../protocol/server-messages.ts'
 import type { SessionRequest } from './host.ts'
-import type { UpstreamOpening } from './ports.ts'
 import type { StreamParts } from './stream-parts.ts'
+import type { UpstreamLink } from './upstream-link.ts'
 
 export type SessionRecord = Readonly<Record<string, unknown>>
 
@@ -25,14 +25,16 @@ export interface SessionFigures {
   /** Of compressed audio only the results tell how long it was. */
   readonly audioSeconds: number
   readonly silenceSeconds: number
-  /** What Amazon bills for. */
+  /** What Amazon bills for, over all streams. */
   readonly billedSeconds: number
   readonly frames: number
   readonly finals: number
+  readonly streams: number
+  readonly rollovers: number
+  readonly replayedSeconds: number
+  readonly lostSeconds: number
+  readonly parkedSeconds: number
 }
-
-/** The service bills each stream for at least this long. */
-const MIN_BILLED_SECONDS = 15
 
 const NO_AUDIO: SessionFigures = {
   receivedBytes: 0,
@@ -41,26 +43,29 @@ const NO_AUDIO: SessionFigures = {
   billedSeconds: 0,
   frames: 0,
   finals: 0,
+  streams: 0,
+  rollovers: 0,
+  replayedSeconds: 0,
+  lostSeconds: 0,
+  parkedSeconds: 0,
 }
 
-/** `parts` is `null` for a session that never knew its parameters. */
+/** Both are `null` for a session that never knew its parameters. */
 export function sessionFigures(
   parts: Pick<StreamParts, 'audio' | 'forwarder' | 'request'> | null,
-  opening: UpstreamOpening | null,
+  link: Pick<UpstreamLink, 'totals' | 'streams' | 'rollovers'> | null,
 ): SessionFigures {
-  if (parts === null) return NO_AUDIO
+  if (parts === null || link === null) return NO_AUDIO
   const { audio, forwarder, request } = parts
-  const { timeline } = audio
-  const audioSeconds = request.parameters.isPcm ? timeline.clientSeconds : forwarder.lastEndSeconds
-  // Rounded first: a sum of 200 tenths is a little more than 20.
-  const wholeSeconds = Math.ceil(roundMs(audioSeconds + timeline.silenceSeconds))
   return {
     receivedBytes: audio.receivedBytes,
-    audioSeconds,
-    silenceSeconds: timeline.silenceSeconds,
-    billedSeconds: opening === null ? 0 : Math.max(MIN_BILLED_SECONDS, wholeSeconds),
-    frames: audio.sentFrames,
+    audioSeconds: request.parameters.isPcm ? audio.timeline.clientSeconds : forwarder.lastEndSeconds,
+    silenceSeconds: audio.silenceSeconds,
+    replayedSeconds: audio.replayedSeconds,
     finals: forwarder.finals,
+    streams: link.streams,
+    rollovers: link.rollovers,
+    ...link.totals,
   }
 }
 
@@ -70,8 +75,9 @@ export function endRecord(
   error: RelayError | null,
   durationSeconds: number,
   figures: SessionFigures,
-  opening: UpstreamOpening | null,
+  link: Pick<UpstreamLink, 'opening'> | null,
 ): SessionRecord {
+  const opening = link?.opening ?? null
   return {
     session_id: sessionId,
     reason: code,
@@ -84,6 +90,11 @@ export function endRecord(
     billed_seconds: figures.billedSeconds,
     frames: figures.frames,
     finals: figures.finals,
+    streams: figures.streams,
+    rollovers: figures.rollovers,
+    replayed_seconds: roundMs(figures.replayedSeconds),
+    lost_seconds: roundMs(figures.lostSeconds),
+    parked_seconds: roundMs(figures.parkedSeconds),
     ...(opening === null
       ? {}
       : {

@@ -1,11 +1,11 @@
 /**
- * One session: one client, one stream at Amazon Transcribe, one state (`states.ts`), one place that decides.
+ * One session: one client, one stream after another at Amazon Transcribe, one state (`states.ts`), one place that decides.
  *
- * Audio comes in (`clientOnAudio`), is re-cut and framed by `AudioSender` and goes to the upstream; results come back
- * (`upstreamOnMessage`), are chosen and written by `ResultForwarder` and go to the client. Everything that depends on
- * time happens in `tick`. Every way out leads through `#end`, once; what calls later finds the state `closed`.
+ * Audio comes in (`clientOnAudio`), is re-cut and framed by `AudioSender` and goes to the stream of the moment, which
+ * `UpstreamLink` provides; results come back through that stream's reader, are chosen and written by `ResultForwarder`
+ * and go to the client. Everything that depends on time happens in `tick`. Every way out leads through `#end`, once;
+ * what calls later finds the state `closed`.
  */
-import type { Clock } from '../clock.ts'
 import { RelayError, type ErrorCode } from '../errors.ts'
 import { MAX_TEXT_BYTES, readClientMessage } from '../protocol/client-messages.ts'
 import {
@@ -13,6 +13,7 @@ import {
   drainingMessage,
   endMessage,
   errorMessage,
+  rolloverMessage,
   type WarningCode,
 } from '../protocol/server-messages.ts'
 import {
@@ -22,33 +23,17 @@ import {
   type StreamRequest,
 } from '../protocol/stream-request.ts'
 import type { SessionRequest } from './host.ts'
-import type { SessionLimits } from './limits.ts'
 import { TokenBucket } from './pace.ts'
 import { Outbox } from './outbox.ts'
-import type {
-  ClientEnd,
-  ClientListener,
-  ClientPort,
-  Dial,
-  SessionLog,
-  SessionMetrics,
-  UpstreamDialer,
-  UpstreamEnd,
-  UpstreamListener,
-  UpstreamOpening,
-  UpstreamPort,
-} from './ports.ts'
+import type { ClientEnd, ClientListener, ClientPort, SessionLog, UpstreamOpening } from './ports.ts'
 import { endRecord, sessionFigures, startRecord, type SessionFigures } from './session-record.ts'
-import { SessionWatch } from './session-watch.ts'
+import { longestSessionMs, SessionWatch } from './session-watch.ts'
 import { mayMove, type SessionState } from './states.ts'
 import { createStreamParts, type StreamParts } from './stream-parts.ts'
+import { UpstreamLink, type LinkDependencies, type LinkOwner, type Restart } from './upstream-link.ts'
 
-export interface SessionDependencies {
-  readonly clock: Clock
-  readonly dialer: UpstreamDialer
-  readonly metrics: SessionMetrics
+export interface SessionDependencies extends LinkDependencies {
   readonly log: SessionLog
-  readonly limits: SessionLimits
   readonly defaults: StreamDefaults
   /** Called once, when the session is closed. */
   readonly onClosed: (session: Session) => void
@@ -57,21 +42,20 @@ export interface SessionDependencies {
 /** Messages that may come at once, in seconds of the sustained rate. */
 const MESSAGE_BURST_SECONDS = 2
 
-export class Session implements ClientListener, UpstreamListener {
+export class Session implements ClientListener, LinkOwner {
   readonly id: string
   readonly #request: SessionRequest
   readonly #deps: SessionDependencies
   readonly #client: ClientPort
   readonly #startedMs: number
-  readonly #expiresAtMs: number
   readonly #messages: TokenBucket
   #state: SessionState = 'configuring'
   #parts: StreamParts | null = null
-  #dial: Dial | null = null
-  #upstream: UpstreamPort | null = null
-  #opening: UpstreamOpening | null = null
+  #link: UpstreamLink | null = null
   /** The end of the audio is decided; `#outcome` is how the session ends once the results are there. */
   #isEnding = false
+  /** The stream is to be parked as soon as there is one. */
+  #isPausing = false
   #outcome: RelayError | null = null
   readonly #watch: SessionWatch
   readonly #outbox: Outbox
@@ -89,14 +73,12 @@ export class Session implements ClientListener, UpstreamListener {
       softBufferBytes: limits.clientSoftBufferBytes,
       onSlow: () => this.#fail('slow_consumer'),
     })
-    this.#expiresAtMs = clock.now() + limits.maxSessionMs
     const watchActions = {
-      look: () => ({ state: this.#state, parts: this.#parts, upstream: this.#upstream }),
+      look: () => ({ state: this.#state, parts: this.#parts }),
       warn: (code: WarningCode) => this.#outbox.warn(code),
       fail: (code: ErrorCode) => this.#fail(code),
       finishWith: (code: ErrorCode) => this.finishWith(code),
-      endFlush: () => this.#endWith(this.#outcome ?? new RelayError('flush_timeout')),
-      cutUpstream: () => this.#cutUpstream(),
+      park: () => this.#park(),
     }
     this.#watch = new SessionWatch(watchActions, limits, this.#startedMs)
     const rate = limits.messagesPerSecond
@@ -110,7 +92,7 @@ export class Session implements ClientListener, UpstreamListener {
 
   /** Bytes waiting for the upstream, open or not; for the gauges. */
   get upstreamBufferedBytes(): number {
-    return (this.#parts?.audio.queuedBytes ?? 0) + (this.#upstream?.bufferedBytes() ?? 0)
+    return (this.#parts?.audio.queuedBytes ?? 0) + (this.#link?.bufferedBytes ?? 0)
   }
 
   get clientBufferedBytes(): number {
@@ -149,9 +131,12 @@ export class Session implements ClientListener, UpstreamListener {
     silence.audioArrived(seconds * 1000, nowMs)
     const level = pace.take(pcm.length, nowMs)
     if (level === 'empty') return this.#refuseAudio(pcm, 'audio_too_fast')
+    if (this.#state === 'parked') this.#unpark()
+    this.#isPausing = false
     const outcome = audio.push(pcm, nowMs)
     if (outcome.kind === 'refused') return this.#fail('unsupported_audio', outcome.rule)
-    if (audio.queuedBytes > limits.pendingAudioBytes) {
+    if (this.#state === 'rolling-over') audio.trim()
+    if (this.#state === 'dialling' && audio.queuedBytes > limits.pendingAudioBytes) {
       return this.#fail(
         'upstream_timeout',
         'Amazon Transcribe did not answer before the audio buffer was full.',
@@ -174,6 +159,11 @@ export class Session implements ClientListener, UpstreamListener {
         return this.#finish(null)
       case 'KeepAlive':
         return this.#parts?.silence.keepAlive(nowMs)
+      case 'Pause':
+        return this.#pause()
+      case 'Resume':
+        this.#isPausing = false
+        return this.#state === 'parked' ? this.#unpark() : undefined
       case 'Configure':
         return this.#configure(result.message.given)
     }
@@ -187,9 +177,8 @@ export class Session implements ClientListener, UpstreamListener {
     )
   }
 
-  clientOnDrain(): void {
-    // Partials flow again by themselves: each send looks at what is buffered.
-  }
+  /** Partials flow again by themselves: each send looks at what is buffered. */
+  clientOnDrain(): void {}
 
   clientOnClose(end: ClientEnd): void {
     this.#end(end.code, null)
@@ -201,63 +190,46 @@ export class Session implements ClientListener, UpstreamListener {
 
   // ── what the upstream says ──────────────────────────────────────────────────────────────────────────────────────
 
-  upstreamOnOpen(upstream: UpstreamPort, opening: UpstreamOpening): void {
-    if (this.#state !== 'dialling' || this.#parts === null) return upstream.terminate()
-    const { limits, metrics } = this.#deps
-    const { audio, request } = this.#parts
-    const nowMs = this.#deps.clock.monotonicMs()
-    this.#upstream = upstream
-    this.#opening = opening
-    this.#watch.upstreamOpened(nowMs)
-    metrics.observeUpstreamConnectSeconds(opening.connectMs / 1000)
-    this.#move(this.#isEnding ? 'finishing' : 'open')
-    audio.attach(upstream)
-    if (this.#isEnding) this.#watch.flushStarted(nowMs)
-    this.#outbox.begin(
-      beginMessage({
-        sessionId: this.id,
-        parameters: request.parameters.wire,
-        format: request.format,
-        region: opening.region,
-        expiresAtMs: this.#expiresAtMs,
-        maxMessageBytes: limits.maxMessageBytes,
-        audioTimeoutMs: limits.audioTimeoutMs,
-      }),
-    )
+  linkOnOpen(opening: UpstreamOpening, restart: Restart | null): void {
+    const parts = this.#parts
+    if (parts === null) return
+    const isFirst = this.#state === 'dialling'
+    // With a planned change of the stream it never ceased to be open.
+    if (this.#state !== 'open') this.#move(this.#isEnding ? 'finishing' : 'open')
+    parts.silence.upstreamOpened(this.#deps.clock.monotonicMs())
+    if (this.#isEnding) this.#link?.endStream()
+    if (isFirst) this.#outbox.begin(this.#beginMessage(parts, opening.region))
+    if (restart !== null) this.#outbox.send(rolloverMessage(restart))
+    // The client may have been too slow even for this.
+    if (this.#isPausing && this.#state === 'open') this.#park()
   }
 
-  upstreamOnMessage(bytes: Uint8Array): void {
-    if (this.#state === 'closed' || this.#parts === null) return
-    try {
-      const error = this.#parts.reader.read(bytes, this.#deps.clock.monotonicMs())
-      if (error !== null) this.#endWith(error)
-    } catch (error) {
-      this.#failInternal(error)
-    }
+  linkOnLost(isIdle: boolean): void {
+    if (isIdle || this.#state === 'parked') this.#isPausing = true
+    this.#move('rolling-over')
   }
 
-  upstreamOnClose(end: UpstreamEnd): void {
-    if (this.#state === 'closed') return
-    this.#upstream = null
-    if (this.#state === 'finishing' && end.error === null && end.closeCode === 1000) {
-      return this.#outcome === null ? this.#end('normal', null) : this.#endWith(this.#outcome)
-    }
-    this.#endWith(
-      end.error ??
-        new RelayError('upstream_closed', { detail: `close ${end.closeCode} ${end.reason}`.trim() }),
-    )
+  linkOnFinished(): void {
+    if (this.#state === 'open') this.#move('parked')
+    if (this.#state === 'finishing') this.#endFinished()
   }
 
-  upstreamOnFailure(error: RelayError): void {
-    this.#endWith(error)
+  linkOnFailed(error: RelayError): void {
+    // The reason that the audio was ended for counts more than that its last results did not come in time.
+    this.#endWith(error.code === 'flush_timeout' ? (this.#outcome ?? error) : error)
+  }
+
+  linkOnBug(error: unknown): void {
+    this.#failInternal(error)
   }
 
   // ── what the relay says ─────────────────────────────────────────────────────────────────────────────────────────
 
-  /** The one clock of a session (`session-watch.ts`); called by the registry every `tickMs`. A bug ends this session and no other. */
+  /** The one clock of a session; called by the registry every `tickMs`. A bug ends this session and no other. */
   tick(nowMs: number): void {
     try {
       this.#watch.tick(nowMs)
+      if (this.#state !== 'closed') this.#link?.tick(nowMs)
     } catch (error) {
       this.#failInternal(error)
     }
@@ -294,45 +266,77 @@ export class Session implements ClientListener, UpstreamListener {
   }
 
   #open(stream: StreamRequest): void {
-    const { clock, dialer, limits, metrics } = this.#deps
+    const { clock, limits, metrics } = this.#deps
     const client = {
       deliver: (message: string) => this.#deliverResult(message),
       isBehind: () => this.#client.bufferedBytes() > limits.clientPartialsBufferBytes,
     }
     this.#parts = createStreamParts(stream, limits, metrics, client, clock.monotonicMs())
+    this.#link = new UpstreamLink(this.id, this.#parts, this, this.#deps)
     this.#move('dialling')
     for (const { parameter, message } of stream.warnings) {
       this.#outbox.warnOf('parameter', `${parameter}: ${message}`)
     }
-    this.#dial = dialer.dial(
-      { sessionId: this.id, parameters: { 'session-id': this.id, ...stream.parameters.wire } },
-      this,
-    )
+    this.#link.start()
+  }
+
+  #beginMessage({ request, audio }: StreamParts, region: string): string {
+    const { clock, limits } = this.#deps
+    const { parameters, format } = request
+    const startedAtMs = clock.now() - (clock.monotonicMs() - this.#startedMs)
+    const expiresAtMs = startedAtMs + longestSessionMs(limits, audio.canReplay)
+    const { audioTimeoutMs, maxMessageBytes } = limits
+    const about = { sessionId: this.id, parameters: parameters.wire, format, region, expiresAtMs }
+    return beginMessage({ ...about, audioTimeoutMs, maxMessageBytes })
+  }
+
+  #pause(): void {
+    if (this.#parts === null || this.#isEnding) return
+    if (!this.#parts.audio.canReplay) return this.#outbox.warn('pause_ignored')
+    if (this.#state === 'open') this.#park()
+    else if (this.#state !== 'parked') this.#isPausing = true
+  }
+
+  /** Nobody speaks: the stream delivers its last results and is gone, the session waits. */
+  #park(): void {
+    this.#isPausing = false
+    this.#move('parked')
+    this.#link?.endStream()
+  }
+
+  #unpark(): void {
+    this.#move('rolling-over')
+    this.#link?.resume()
   }
 
   /** No more audio; `outcome` is how it ends once the results are there. */
   #finish(outcome: RelayError | null): void {
     if (this.#state === 'closed' || this.#isEnding) return
     this.#isEnding = true
+    this.#isPausing = false
     this.#outcome = outcome
-    const audio = this.#parts?.audio
-    if (audio === undefined || (this.#state === 'dialling' && audio.receivedBytes === 0)) {
-      return outcome === null ? this.#end('normal', null) : this.#endWith(outcome)
+    const { audio } = this.#parts ?? {}
+    const link = this.#link
+    if (audio === undefined || link === null || (this.#state === 'dialling' && audio.receivedBytes === 0)) {
+      return this.#endFinished()
     }
-    const nowMs = this.#deps.clock.monotonicMs()
-    if (audio.finish(nowMs) > 0) this.#outbox.warn('odd_bytes')
-    if (this.#state === 'open') {
-      this.#move('finishing')
-      this.#watch.flushStarted(nowMs)
+    if (audio.finish(this.#deps.clock.monotonicMs()) > 0) this.#outbox.warn('odd_bytes')
+    switch (this.#state) {
+      case 'open':
+        this.#move('finishing')
+        return link.endStream()
+      case 'parked':
+        // A few bytes that were too few to tell whether they are a header are audio after all.
+        if (audio.hasUnsent) return this.#unpark()
+        return link.isIdle ? this.#endFinished() : this.#move('finishing')
+      case 'rolling-over':
+        return audio.hasUnfinished ? undefined : this.#endFinished()
+      default:
     }
   }
 
-  /** It would not read a Close frame either. `terminate` reports the end before it returns, so the state comes first. */
-  #cutUpstream(): void {
-    const upstream = this.#upstream
-    this.#upstream = null
-    this.#fail('upstream_stalled')
-    upstream?.terminate()
+  #endFinished(): void {
+    return this.#outcome === null ? this.#end('normal', null) : this.#endWith(this.#outcome)
   }
 
   /** A result may be one of several in a message of the upstream, and the one before may have ended the session. */
@@ -363,33 +367,25 @@ export class Session implements ClientListener, UpstreamListener {
     if (this.#state === 'closed') return
     const wasOpen = this.#state === 'open'
     this.#move('closed')
-    this.#closeUpstream(wasOpen)
-    const figures = sessionFigures(this.#parts, this.#opening)
+    // What is left of an open stream's audio still goes out.
+    if (wasOpen) this.#parts?.audio.finish(this.#deps.clock.monotonicMs())
+    this.#link?.close()
+    this.#parts?.audio.discard()
+    const figures = sessionFigures(this.#parts, this.#link)
     this.#outbox.end(this.#lastMessage(code, error, figures))
     const closeCode = error?.definition.closeCode ?? (code === 'normal' ? 1000 : null)
     if (closeCode !== null) this.#client.close(closeCode, code)
-    const durationSeconds = (this.#deps.clock.monotonicMs() - this.#startedMs) / 1000
-    this.#deps.metrics.countSessionEnded(code, durationSeconds)
-    this.#deps.log.sessionOnEnd(endRecord(this.id, code, error, durationSeconds, figures, this.#opening))
-    this.#deps.onClosed(this)
-  }
-
-  /** An open upstream hears that the audio is over and gets a Close frame; `cancel` would just hang up. */
-  #closeUpstream(wasOpen: boolean): void {
-    const upstream = this.#upstream
-    this.#upstream = null
-    if (upstream === null) this.#dial?.cancel()
-    else if (wasOpen) this.#parts?.audio.finish(this.#deps.clock.monotonicMs())
-    this.#parts?.audio.discard()
-    upstream?.close()
+    const { clock, log, metrics, onClosed } = this.#deps
+    const durationSeconds = (clock.monotonicMs() - this.#startedMs) / 1000
+    metrics.countSessionEnded(code, durationSeconds)
+    log.sessionOnEnd(endRecord(this.id, code, error, durationSeconds, figures, this.#link))
+    onClosed(this)
   }
 
   /** `null` when the client is gone. */
   #lastMessage(code: ErrorCode, error: RelayError | null, figures: SessionFigures): string | null {
     if (error !== null) return errorMessage(error, this.id)
-    if (code !== 'normal') return null
-    const { audioSeconds, billedSeconds, finals } = figures
-    return endMessage({ sessionId: this.id, audioSeconds, billedSeconds, finals, rollovers: 0 })
+    return code === 'normal' ? endMessage({ sessionId: this.id, ...figures }) : null
   }
 
   #move(to: SessionState): void {

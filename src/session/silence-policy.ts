@@ -1,5 +1,5 @@
 /**
- * What to do while a client sends no audio: wait, send silence, or end.
+ * What to do while a client sends no audio: wait, send silence, park the stream, or end.
  *
  * The service gives up after 15 s without audio, and bills every second it gets. So silence is sent in real time only
  * at first, which lets the service end the open segment, and then just often enough to keep the stream.
@@ -25,17 +25,19 @@ export type SilenceDecision =
   | { readonly kind: 'wait' }
   /** A whole number of milliseconds, at least 1. */
   | { readonly kind: 'fill'; readonly pieceMs: number }
+  | { readonly kind: 'park' }
   | { readonly kind: 'timeout' }
 
 const WAIT: SilenceDecision = { kind: 'wait' }
+const PARK: SilenceDecision = { kind: 'park' }
 const TIMEOUT: SilenceDecision = { kind: 'timeout' }
 
-type SilenceLimits = Pick<SessionLimits, 'audioTimeoutMs' | 'silence' | 'silenceFillMaxMs'>
+type SilenceLimits = Pick<SessionLimits, 'audioTimeoutMs' | 'parkAfterMs' | 'silence' | 'silenceFillMaxMs'>
 
 export class SilencePolicy {
   readonly #limits: SilenceLimits
-  /** Compressed audio cannot be filled: its frames depend on each other. */
-  readonly #canFill: boolean
+  /** Compressed audio can be neither filled nor parked: its frames depend on each other. */
+  readonly #isPcm: boolean
   #heardAtMs: number
   #lastSentMs: number
   #coveredUntilMs: number
@@ -44,15 +46,15 @@ export class SilencePolicy {
   #leadLeftMs = 0
   #filledMs = 0
 
-  constructor(limits: SilenceLimits, canFill: boolean, nowMs: number) {
+  constructor(limits: SilenceLimits, isPcm: boolean, nowMs: number) {
     this.#limits = limits
-    this.#canFill = canFill
+    this.#isPcm = isPcm
     this.#heardAtMs = nowMs
     this.#lastSentMs = nowMs
     this.#coveredUntilMs = nowMs
   }
 
-  /** The upstream is open, and what was queued is sent: time counts from here. */
+  /** A stream is open, and what was queued is sent: time counts from here. */
   upstreamOpened(nowMs: number): void {
     this.#heardAtMs = nowMs
     this.#lastSentMs = nowMs
@@ -73,8 +75,10 @@ export class SilencePolicy {
 
   /** To be called often; when it answers `fill`, the silence is taken as sent. */
   decide(nowMs: number): SilenceDecision {
-    const { audioTimeoutMs, silence, silenceFillMaxMs } = this.#limits
-    const canFill = this.#canFill && this.#filledMs < silenceFillMaxMs
+    const { audioTimeoutMs, parkAfterMs, silence, silenceFillMaxMs } = this.#limits
+    // A parked session is kept without any silence, so there is nothing that KeepAlive could add.
+    if (silence === 'park' && this.#isPcm) return nowMs - this.#heardAtMs >= parkAfterMs ? PARK : WAIT
+    const canFill = this.#isPcm && this.#filledMs < silenceFillMaxMs
     const isKeptAlive = nowMs - this.#keptAliveAtMs < audioTimeoutMs
     if (!canFill || !(silence === 'fill' || isKeptAlive)) {
       // What was kept alive until now has been silent since; what cannot be filled any more lasts as long as the service waits.

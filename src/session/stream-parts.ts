@@ -1,23 +1,21 @@
 /** What a session has once the parameters of its stream are known: made together, so that they are all there or none. */
 import type { StreamRequest } from '../protocol/stream-request.ts'
 import { AudioSender } from './audio-sender.ts'
+import { Coverage } from './coverage.ts'
 import type { SessionLimits } from './limits.ts'
 import { TokenBucket } from './pace.ts'
 import type { SessionMetrics } from './ports.ts'
 import { ResultForwarder, type ForwarderPorts } from './result-forwarder.ts'
 import { SilencePolicy } from './silence-policy.ts'
-import { StallWatch } from './stall-watch.ts'
-import { UpstreamReader } from './upstream-reader.ts'
 
 export interface StreamParts {
   readonly request: StreamRequest
   readonly audio: AudioSender
+  readonly coverage: Coverage
   /** Tokens are bytes of audio. */
   readonly pace: TokenBucket
   readonly forwarder: ResultForwarder
-  readonly reader: UpstreamReader
   readonly silence: SilencePolicy
-  readonly stall: StallWatch
 }
 
 export function createStreamParts(
@@ -27,12 +25,15 @@ export function createStreamParts(
   client: Pick<ForwarderPorts, 'deliver' | 'isBehind'>,
   nowMs: number,
 ): StreamParts {
-  const { bytesPerSecond, isPcm } = request.parameters
+  const { bytesPerSecond, channels, isPcm, wire } = request.parameters
   const audio = new AudioSender(request.parameters, limits, metrics)
+  const coverage = new Coverage(wire['enable-channel-identification'] === 'true' ? channels : 1)
   const forwarder = new ResultForwarder(request, limits.allowUnredactedPartials, {
     ...client,
     metrics,
+    coverage,
     timeline: audio.timeline,
+    onCovered: seconds => audio.coverUpTo(seconds),
   })
   const pace = {
     capacity: (bytesPerSecond * limits.paceBurstMs) / 1000,
@@ -41,10 +42,9 @@ export function createStreamParts(
   return {
     request,
     audio,
+    coverage,
     pace: new TokenBucket(pace, nowMs),
     forwarder,
-    reader: new UpstreamReader(forwarder, metrics),
     silence: new SilencePolicy(limits, isPcm, nowMs),
-    stall: new StallWatch(limits.upstreamStallMs),
   }
 }

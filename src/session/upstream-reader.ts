@@ -1,6 +1,6 @@
 /**
- * Reads what the upstream sends: event-stream messages, of which TranscriptEvents go to the client and exceptions end
- * the session. Events that are not known are counted and ignored, so that the service may grow.
+ * Reads what one upstream stream sends: event-stream messages, of which TranscriptEvents go to the client and exceptions end
+ * the stream. Events that are not known are counted and ignored, so that the service may grow.
  */
 import { ERRORS, RelayError } from '../errors.ts'
 import { decodeMessages, type DecodedMessage } from '../eventstream/decode.ts'
@@ -9,17 +9,19 @@ import { stringHeader } from '../eventstream/headers.ts'
 import { TranscriptEventError } from '../transcribe/results.ts'
 import { classifyException, readException, safeDetail } from '../transcribe/exceptions.ts'
 import type { SessionMetrics } from './ports.ts'
-import type { ResultForwarder } from './result-forwarder.ts'
+import type { ResultForwarder, StreamResults } from './result-forwarder.ts'
 
 export class UpstreamReader {
   readonly #forwarder: ResultForwarder
+  readonly #stream: StreamResults
   readonly #metrics: SessionMetrics
   readonly #onMessage = (message: DecodedMessage): void => this.#readMessage(message)
   #nowMs = 0
   #error: RelayError | null = null
 
-  constructor(forwarder: ResultForwarder, metrics: SessionMetrics) {
+  constructor(forwarder: ResultForwarder, stream: StreamResults, metrics: SessionMetrics) {
     this.#forwarder = forwarder
+    this.#stream = stream
     this.#metrics = metrics
   }
 
@@ -49,7 +51,7 @@ export class UpstreamReader {
     const type = stringHeader(headers, ':message-type')
     if (type === 'event') {
       if (stringHeader(headers, ':event-type') !== 'TranscriptEvent') this.#metrics.unknownEvents += 1
-      else this.#forwarder.forward(payload, this.#nowMs)
+      else this.#forwarder.forward(payload, this.#stream, this.#nowMs)
       return
     }
     if (type !== 'exception' && type !== 'error') {

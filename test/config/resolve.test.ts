@@ -142,7 +142,7 @@ t.test('every problem of every source is reported at once, with place, value and
     },
     { path: '--chunk-ms', value: '"20"', rule: 'must be an integer from 50 to 200' },
     { path: '--port', value: null, rule: 'needs a value' },
-    { path: '--silence', value: '"maybe"', rule: 'must be one of end, fill' },
+    { path: '--silence', value: '"maybe"', rule: 'must be one of park, end, fill' },
     { path: 'option tickMs', value: '5', rule: 'must be an integer from 10 to 1000' },
   ])
   t.equal(error.message.split('\n').length, error.problems.length, 'one line a problem')

@@ -1,5 +1,5 @@
 /**
- * Amazon Transcribe fails in the middle of a stream: the client learns what it was and whether to come back, the
+ * Amazon Transcribe fails in the middle of a stream, and no other is to be had: the client learns what it was and whether to come back, the
  * figures and the log say the same, everything is closed, and the session next to it goes on.
  */
 import t, { type Test } from 'tap'
@@ -9,6 +9,8 @@ import type { RelayClient } from '../support/relay-client.ts'
 import { noise, readSpeech, sha256, SPEECH_FOLDER } from '../support/speech.ts'
 import { startWorld, type World } from '../support/world.ts'
 
+/** What another stream cures is in rollover.test.ts. */
+const NO_ROLLOVER = { rolloverAttempts: 0 } as const
 const CHUNK_BYTES = 3200
 /** Position of the faults in the audio, and the audio around it. */
 const AT = { atSeconds: 1 } as const
@@ -111,7 +113,7 @@ async function strike(world: World, fault: FaultAction): Promise<RelayClient> {
 
 for (const [title, rows] of Object.entries(ROWS)) {
   t.test(title, async t => {
-    const world = await startWorld(t)
+    const world = await startWorld(t, { relay: NO_ROLLOVER })
     for (const { name, fault, expected } of rows) {
       await t.test(name, async t => {
         await withNeighbour(t, world, () =>
@@ -127,7 +129,7 @@ for (const [title, rows] of Object.entries(ROWS)) {
 }
 
 t.test('the session goes on after an event of a type that nobody knows', async t => {
-  const world = await startWorld(t)
+  const world = await startWorld(t, { relay: NO_ROLLOVER })
   const connection = world.faultNext({ do: 'unknownEventType', ...AT })
   await watchFault(t, world, () => streamWhole(t, world, connection), {
     code: 'normal',
@@ -137,7 +139,7 @@ t.test('the session goes on after an event of a type that nobody knows', async t
 
 t.test('UP-11 finals that came before the end are delivered before the error', async t => {
   const engine = createScriptedEngine({ recordings: await loadRecordings(SPEECH_FOLDER) })
-  const world = await startWorld(t, { emulator: { engine } })
+  const world = await startWorld(t, { emulator: { engine }, relay: NO_ROLLOVER })
   const [speech] = readSpeech()
   if (speech === undefined) throw new Error('the recordings are missing')
   const pause = Buffer.alloc(64_000)
@@ -158,7 +160,7 @@ t.test('UP-11 finals that came before the end are delivered before the error', a
 
 t.test('UP-13 a service that stops reading is given up, with bounded memory', async t => {
   const world = await startWorld(t, {
-    relay: { upstreamStallMs: 500, upstreamBufferBytes: 262_144, pendingAudioBytes: 131_072 },
+    relay: { ...NO_ROLLOVER, upstreamStallMs: 500, upstreamBufferBytes: 262_144, pendingAudioBytes: 131_072 },
   })
   const rssBytes = process.memoryUsage().rss
   let maxBufferedBytes = 0
@@ -189,7 +191,7 @@ t.test('UP-13 a service that stops reading is given up, with bounded memory', as
 })
 
 t.test('UP-14 a service that says nothing is no error before the audio ends', async t => {
-  const world = await startWorld(t, { relay: { flushTimeoutMs: 300 } })
+  const world = await startWorld(t, { relay: { ...NO_ROLLOVER, flushTimeoutMs: 300 } })
   await withNeighbour(t, world, () =>
     watchFault(
       t,

@@ -36,7 +36,7 @@ const REFUSED: readonly (readonly [values: Readonly<Record<string, unknown>>, me
   [{ config: { chunkMs: 49 } }, /chunkMs.*50/s],
   [{ config: { idleTimeoutSeconds: 33 } }, /idleTimeoutSeconds.*multiple/s],
   [{ config: { port: 80 } }, /config.port.*1,?024/s],
-  [{ config: { silence: 'park' } }, /silence/],
+  [{ config: { silence: 'sometimes' } }, /silence/],
   [{ config: { parameters: { 'language-code': 'en-US' } } }, /language-code/],
   [{ config: { drainTimeoutMs: null } }, /drainTimeoutMs/],
   [{ extraEnv: [{ name: 'RELAY_PORT', value: '1' }] }, /extraEnv/],

@@ -151,7 +151,7 @@ t.test('Configure gives the parameters, and nothing is dialled before it', async
 })
 
 t.test('KeepAlive holds a quiet session, with silence that is told apart from audio', async t => {
-  const world = await startWorld(t, { emulator: { engine }, relay: { audioTimeoutMs: 1000 } })
+  const world = await startWorld(t, { emulator: { engine }, relay: { audioTimeoutMs: 1000, silence: 'end' } })
   const [held, left] = await Promise.all([world.connect(), world.connect()])
   const beforeBytes = 6400
   for (const client of [held, left]) client.sendCut(shortest.pcm.subarray(0, beforeBytes), anyCut)

@@ -6,6 +6,7 @@ import type { MetricSources, RelayMetrics } from '../../src/metrics/registry.ts'
 import { createMetrics } from '../../src/metrics/registry.ts'
 import { VIOLATION_CODES } from '../../src/server/metrics.ts'
 import type { ServerMetrics } from '../../src/server/metrics.ts'
+import { ROLLOVER_REASONS } from '../../src/session/rollover-policy.ts'
 import { EXCEPTION_LABELS } from '../../src/transcribe/exceptions.ts'
 import { CONNECT_REASONS } from '../../src/upstream/connect-failure.ts'
 import type { DialMetrics } from '../../src/upstream/dial.ts'
@@ -75,6 +76,12 @@ t.test('every series is there from the start, with its zero', async t => {
     'partials_withheld_total',
     'client_sent_bytes_total',
     'warnings_total',
+    'upstream_streams_active',
+    ...ROLLOVER_REASONS.map(reason => `rollovers_total{reason="${reason}"}`),
+    'replayed_seconds_total',
+    'rollover_lost_seconds_total',
+    'parked_seconds_total',
+    'results_repeated_total',
     'partial_lag_seconds_sum',
     'final_lag_seconds_sum',
     'upstream_connects_total{outcome="ok",reason="none"}',
@@ -129,6 +136,12 @@ t.test('what is counted and observed is in the next scrape, and the one after', 
   metrics.clientSentBytes += 16
   metrics.warnings += 17
   metrics.unknownEvents += 18
+  metrics.upstreamStreamsActive += 19
+  metrics.replayedSeconds += 20.5
+  metrics.rolloverLostSeconds += 21.5
+  metrics.parkedSeconds += 22.5
+  metrics.resultsRepeated += 23
+  metrics.countRollover('upstream_closed')
   metrics.countSessionStarted()
   metrics.countSessionEnded('audio_timeout', 45)
   metrics.countHandshake('accepted', 'normal')
@@ -173,6 +186,12 @@ t.test('what is counted and observed is in the next scrape, and the one after', 
     client_sent_bytes_total: '16',
     warnings_total: '17',
     upstream_unknown_events_total: '18',
+    upstream_streams_active: '19',
+    replayed_seconds_total: '20.5',
+    rollover_lost_seconds_total: '21.5',
+    parked_seconds_total: '22.5',
+    results_repeated_total: '23',
+    'rollovers_total{reason="upstream_closed"}': '1',
     sessions_started_total: '1',
     'sessions_closed_total{class="client_error",reason="audio_timeout"}': '1',
     'session_duration_seconds_bucket{le="30"}': '0',

@@ -20,7 +20,10 @@ t.test('the end of the audio has many names', async t => {
   }
 })
 
-t.test('KeepAlive and Configure', async t => {
+t.test('KeepAlive, Pause, Resume and Configure', async t => {
+  for (const type of ['Pause', 'Resume'] as const) {
+    t.strictSame(readClientMessage(`{"type":"${type.toLowerCase()}"}`), { ok: true, message: { type } })
+  }
   for (const text of ['{"type":"KeepAlive"}', '{"type":"KEEPALIVE"}', '{"type":"x","type":"KeepAlive"}']) {
     t.strictSame(readClientMessage(text), { ok: true, message: { type: 'KeepAlive' } }, text)
   }
@@ -70,7 +73,7 @@ t.test('everything else is refused with a rule', async t => {
     ['{"eof":0}', /"type"/],
     ['{"eof":1,"more":1}', /"type"/],
     ['{"type":"Finalize"}', /cannot end a segment/],
-    ['{"type":"Begin"}', /one of CloseStream, KeepAlive, Configure/],
+    ['{"type":"Begin"}', /one of CloseStream, KeepAlive, Pause, Resume, Configure/],
     ['{"type":"constructor"}', /one of/],
     ['{"__proto__":{"type":"KeepAlive"}}', /"type"/],
     [deep, /JSON object/],

@@ -6,6 +6,7 @@ import {
   drainingMessage,
   endMessage,
   errorMessage,
+  rolloverMessage,
   roundMs,
   warningMessage,
   WARNINGS,
@@ -29,6 +30,16 @@ t.test('Begin, Draining and End', async t => {
   t.equal(
     endMessage({ sessionId: 's', audioSeconds: 0.1 + 0.2, billedSeconds: 15, finals: 3, rollovers: 0 }),
     '{"type":"End","session_id":"s","audio_seconds":0.3,"billed_seconds":15,"finals":3,"rollovers":0}',
+  )
+  t.equal(
+    rolloverMessage({
+      reason: 'upstream_closed',
+      replayedSeconds: 1.23456,
+      lostSeconds: 0,
+      gapMs: 99.6,
+      rollovers: 2,
+    }),
+    '{"type":"Rollover","reason":"upstream_closed","replayed_seconds":1.235,"lost_seconds":0,"gap_ms":100,"rollovers":2}',
   )
 })
 

@@ -4,6 +4,7 @@ import {
   audioOf,
   BYTES_PER_MS,
   LIMITS,
+  NO_ROLLOVER,
   speak,
   startSession,
   type Harness,
@@ -238,7 +239,7 @@ t.test('silence only is worth a warning, and sound is not', async t => {
 })
 
 t.test('a slow upstream is no stalled one; by time and by bytes a stalled one ends the session', async t => {
-  const slow = startSession().opened()
+  const slow = startSession('', NO_ROLLOVER).opened()
   const { upstream } = slow.dial
   for (let ms = 0; ms < 30_000; ms += 100) {
     speak(slow, 100)
@@ -247,7 +248,7 @@ t.test('a slow upstream is no stalled one; by time and by bytes a stalled one en
   }
   t.equal(slow.session.state, 'open')
 
-  const stuck = startSession().opened()
+  const stuck = startSession('', NO_ROLLOVER).opened()
   for (let ms = 0; ms < LIMITS.upstreamStallMs + 300 && stuck.client.closed === null; ms += 100) {
     stuck.dial.upstream.buffered += 3312
     speak(stuck, 100)
@@ -256,7 +257,7 @@ t.test('a slow upstream is no stalled one; by time and by bytes a stalled one en
   t.equal(stuck.dial.upstream.ended, 'terminate')
   t.ok((stuck.metrics.ended[0]?.durationSeconds ?? 0) >= 10)
 
-  const full = startSession().opened()
+  const full = startSession('', NO_ROLLOVER).opened()
   speak(full, 100)
   full.dial.upstream.buffered = LIMITS.upstreamBufferBytes + 1
   full.clock.advance(100)

@@ -9,7 +9,7 @@ import {
   transcriptJson,
   transcriptMessage,
 } from '../support/memory-ports.ts'
-import { audioOf, LIMITS, queryOf, speak, startSession } from '../support/session-harness.ts'
+import { audioOf, LIMITS, NO_ROLLOVER, queryOf, speak, startSession } from '../support/session-harness.ts'
 
 const REDACTION = 'content-redaction-type=PII'
 
@@ -120,48 +120,55 @@ t.test('a lost message ends the session, whichever it was', async t => {
   }
 })
 
-t.test('exceptions of the service: the finals before them, then the error of the catalogue', async t => {
-  const cases: [exception: string, message: string, code: ErrorCode][] = [
-    ['BadRequestException', 'Could not decode the audio stream that you provided.', 'upstream_bad_request'],
-    [
-      'BadRequestException',
-      'Your request timed out because no new audio was received for 15 seconds.',
-      'audio_timeout',
-    ],
-    [
-      'LimitExceededException',
-      'You have reached your limit of concurrent streams, 25.',
-      'upstream_throttled',
-    ],
-    ['InternalFailureException', 'AKIAIOSFODNN7EXAMPLE went wrong', 'upstream_error'],
-    ['ConflictException', 'same session', 'session_conflict'],
-    ['ServiceUnavailableException', '', 'upstream_unavailable'],
-    ['UnrecognizedClientException', 'The security token included in the request is invalid', 'upstream_auth'],
-    ['BrandNewException', 'hm', 'upstream_error'],
-  ]
-  for (const [exception, message, code] of cases) {
-    const harness = startSession().opened()
-    const final = transcriptMessage([resultOf('the last words', 0, 1)])
-    harness.dial.receive(final, exceptionMessage(exception, message), final)
-    const { client, metrics, log } = harness
-    t.strictSame(client.types, ['Begin', 'Transcript', 'Error'], exception)
-    t.match(client.last, { code, retryable: ERRORS[code].retryable, request_id: harness.session.id })
-    if (code === 'upstream_throttled') t.equal(client.last?.['retry_after_ms'], 2000)
-    t.notMatch(client.texts.at(-1), /AKIA/, 'no text of the service that is not known')
-    t.strictSame(client.closed, { code: ERRORS[code].closeCode, reason: code })
-    t.strictSame(metrics.exceptions, [exception])
-    t.match(log.ends[0], { reason: code, detail: exception, finals: 1 })
-  }
-  const error = startSession().opened()
-  error.dial.receive(
-    eventMessage(
-      { ':message-type': 'error', ':error-code': 'InternalError', ':error-message': 'secret' },
-      '',
-    ),
-  )
-  t.match(error.client.last, { type: 'Error', code: 'upstream_error' })
-  t.notMatch(error.client.texts.at(-1), /secret/)
-})
+t.test(
+  'exceptions of the service: the finals before them, then, without another stream, the error of the catalogue',
+  async t => {
+    const cases: [exception: string, message: string, code: ErrorCode][] = [
+      ['BadRequestException', 'Could not decode the audio stream that you provided.', 'upstream_bad_request'],
+      [
+        'BadRequestException',
+        'Your request timed out because no new audio was received for 15 seconds.',
+        'audio_timeout',
+      ],
+      [
+        'LimitExceededException',
+        'You have reached your limit of concurrent streams, 25.',
+        'upstream_throttled',
+      ],
+      ['InternalFailureException', 'AKIAIOSFODNN7EXAMPLE went wrong', 'upstream_error'],
+      ['ConflictException', 'same session', 'session_conflict'],
+      ['ServiceUnavailableException', '', 'upstream_unavailable'],
+      [
+        'UnrecognizedClientException',
+        'The security token included in the request is invalid',
+        'upstream_auth',
+      ],
+      ['BrandNewException', 'hm', 'upstream_error'],
+    ]
+    for (const [exception, message, code] of cases) {
+      const harness = startSession('', NO_ROLLOVER).opened()
+      const final = transcriptMessage([resultOf('the last words', 0, 1)])
+      harness.dial.receive(final, exceptionMessage(exception, message), final)
+      const { client, metrics, log } = harness
+      t.strictSame(client.types, ['Begin', 'Transcript', 'Error'], exception)
+      t.match(client.last, { code, retryable: ERRORS[code].retryable, request_id: harness.session.id })
+      if (code === 'upstream_throttled') t.equal(client.last?.['retry_after_ms'], 2000)
+      t.notMatch(client.texts.at(-1), /AKIA/, 'no text of the service that is not known')
+      t.strictSame(client.closed, { code: ERRORS[code].closeCode, reason: code })
+      t.strictSame(metrics.exceptions, [exception])
+      t.match(log.ends[0], { reason: code, detail: exception, finals: 1 })
+    }
+    const error = startSession('', NO_ROLLOVER).opened()
+    error.dial.receive(
+      eventMessage(
+        { ':message-type': 'error', ':error-code': 'InternalError', ':error-message': 'secret' },
+        '',
+      ),
+    )
+    t.match(error.client.last, { type: 'Error', code: 'upstream_error' })
+    t.notMatch(error.client.texts.at(-1), /secret/)
+  },
+)
 
 t.test('events that nobody knows are ignored and counted; what is no protocol ends the session', async t => {
   const unknown = startSession().opened()

@@ -2,7 +2,15 @@
 import t from 'tap'
 import { ERRORS, RelayError } from '../../src/errors.ts'
 import { MemoryClient, resultOf, transcriptMessage } from '../support/memory-ports.ts'
-import { audioOf, LIMITS, queryOf, SESSION_ID, speak, startSession } from '../support/session-harness.ts'
+import {
+  audioOf,
+  LIMITS,
+  NO_ROLLOVER,
+  queryOf,
+  SESSION_ID,
+  speak,
+  startSession,
+} from '../support/session-harness.ts'
 
 const CLOSE = '{"type":"CloseStream"}'
 
@@ -112,6 +120,11 @@ t.test('figures and the two records of a session: no speech, no secret', async t
       billed_seconds: 15,
       frames: 11,
       finals: 1,
+      streams: 1,
+      rollovers: 0,
+      replayed_seconds: 0,
+      lost_seconds: 0,
+      parked_seconds: 0,
       region: 'eu-central-1',
       upstream_session_id: 'upstream-session',
       request_id: 'request-1',
@@ -209,7 +222,7 @@ t.test('the longest session: warned, then the finals, then session_expired', asy
 })
 
 t.test('the last results are waited for as long as the service needs for the audio', async t => {
-  const prompt = startSession().opened()
+  const prompt = startSession('', NO_ROLLOVER).opened()
   speak(prompt, 20_000)
   prompt.session.clientOnText(CLOSE)
   prompt.clock.advance(9900)
@@ -219,7 +232,7 @@ t.test('the last results are waited for as long as the service needs for the aud
   t.strictSame(prompt.client.closed, { code: 4504, reason: 'flush_timeout' })
 
   // Twelve seconds were recorded while the upstream was dialled: the service gets them all at once.
-  const late = startSession()
+  const late = startSession('', NO_ROLLOVER)
   speak(late, 12_000)
   late.session.clientOnText(CLOSE)
   late.dial.open()
@@ -228,37 +241,52 @@ t.test('the last results are waited for as long as the service needs for the aud
   late.clock.advance(200)
   t.match(late.client.last, { code: 'flush_timeout' })
 
-  const draining = startSession().opened()
+  const draining = startSession('', NO_ROLLOVER).opened()
   speak(draining, 500)
   draining.session.finishWith('drain_deadline')
   draining.clock.advance(LIMITS.flushTimeoutMs + 1000)
   t.match(draining.client.last, { code: 'drain_deadline' }, 'the reason it was ended for')
 })
 
-t.test('a stream that ends early is an error, 1000 too, and the finals before it are kept', async t => {
-  const cases = [
-    [
-      1000,
-      'Streaming completed successfully',
-      null,
-      'upstream_closed',
-      'close 1000 Streaming completed successfully',
-    ],
-    [1011, '', null, 'upstream_closed', 'close 1011'],
-    [1006, '', new RelayError('upstream_closed', { detail: 'ECONNRESET' }), 'upstream_closed', 'ECONNRESET'],
-    [1006, '', new RelayError('upstream_timeout', { detail: 'ETIMEDOUT' }), 'upstream_timeout', 'ETIMEDOUT'],
-  ] as const
-  for (const [closeCode, reason, error, code, detail] of cases) {
-    const harness = startSession().opened()
-    speak(harness, 500)
-    harness.dial.receive(transcriptMessage([resultOf('kept', 0, 0.4)]))
-    harness.dial.close(closeCode, reason, error)
-    t.strictSame(harness.client.types, ['Begin', 'Transcript', 'Error'])
-    t.strictSame(harness.client.closed, { code: ERRORS[code].closeCode, reason: code })
-    t.match(harness.log.ends[0], { reason: code, class: 'upstream_error', detail })
-    t.notMatch(harness.client.texts.join(), detail, 'details are for the log')
-  }
-})
+t.test(
+  'without another stream, one that ends early is an error, 1000 too, and the finals before it are kept',
+  async t => {
+    const cases = [
+      [
+        1000,
+        'Streaming completed successfully',
+        null,
+        'upstream_closed',
+        'close 1000 Streaming completed successfully',
+      ],
+      [1011, '', null, 'upstream_closed', 'close 1011'],
+      [
+        1006,
+        '',
+        new RelayError('upstream_closed', { detail: 'ECONNRESET' }),
+        'upstream_closed',
+        'ECONNRESET',
+      ],
+      [
+        1006,
+        '',
+        new RelayError('upstream_timeout', { detail: 'ETIMEDOUT' }),
+        'upstream_timeout',
+        'ETIMEDOUT',
+      ],
+    ] as const
+    for (const [closeCode, reason, error, code, detail] of cases) {
+      const harness = startSession('', NO_ROLLOVER).opened()
+      speak(harness, 500)
+      harness.dial.receive(transcriptMessage([resultOf('kept', 0, 0.4)]))
+      harness.dial.close(closeCode, reason, error)
+      t.strictSame(harness.client.types, ['Begin', 'Transcript', 'Error'])
+      t.strictSame(harness.client.closed, { code: ERRORS[code].closeCode, reason: code })
+      t.match(harness.log.ends[0], { reason: code, class: 'upstream_error', detail })
+      t.notMatch(harness.client.texts.join(), detail, 'details are for the log')
+    }
+  },
+)
 
 t.test('a client that goes away ends its stream politely, in every state', async t => {
   for (const code of ['client_closed', 'tcp_fin', 'tcp_reset', 'ping_timeout', 'invalid_frame'] as const) {

@@ -14,7 +14,7 @@ import { audioOf, speak, startSession } from '../support/session-harness.ts'
 const KEEP_ALIVE = '{"type":"KeepAlive"}'
 
 t.test('silence=end: the audio ends, the finals come, then audio_timeout', async t => {
-  const harness = startSession().opened()
+  const harness = startSession('', { silence: 'end' }).opened()
   speak(harness, 1000)
   harness.clock.advance(13_900)
   t.equal(harness.session.state, 'open')
@@ -30,7 +30,7 @@ t.test('silence=end: the audio ends, the finals come, then audio_timeout', async
 })
 
 t.test('the wait for the upstream is no silence of the client', async t => {
-  const harness = startSession()
+  const harness = startSession('', { silence: 'end' })
   harness.clock.advance(12_000)
   harness.dial.open()
   harness.clock.advance(13_000)
@@ -40,7 +40,7 @@ t.test('the wait for the upstream is no silence of the client', async t => {
 })
 
 t.test('KeepAlive keeps a session, before it is open too, and no longer than it says', async t => {
-  const harness = startSession()
+  const harness = startSession('', { silence: 'end' })
   harness.session.clientOnText(KEEP_ALIVE)
   harness.dial.open()
   harness.clock.advance(10_000)
@@ -98,7 +98,12 @@ t.test('silence of the relay is never an empty AudioEvent, whatever the clock sa
   const seed = Math.floor(Math.random() * 2 ** 32)
   t.comment(`seed ${seed}`)
   const random = createRandom(seed)
-  const limits = { audioTimeoutMs: 14_000, silence: 'fill', silenceFillMaxMs: 100_000 } as const
+  const limits = {
+    audioTimeoutMs: 14_000,
+    parkAfterMs: 10_000,
+    silence: 'fill',
+    silenceFillMaxMs: 100_000,
+  } as const
   let filledMs = 0
   for (let round = 0; round < 200; round += 1) {
     let nowMs = random() * 1e6

@@ -20,6 +20,7 @@ import type {
   UpstreamOpening,
   UpstreamPort,
 } from '../../src/session/ports.ts'
+import type { RolloverReason } from '../../src/session/rollover-policy.ts'
 
 export type Message = Readonly<Record<string, unknown>> & { readonly type: string }
 
@@ -246,6 +247,11 @@ export class MemoryMetrics implements SessionMetrics {
   upstreamAudioBytes = 0
   upstreamFrames = 0
   silenceFilledSeconds = 0
+  upstreamStreamsActive = 0
+  replayedSeconds = 0
+  rolloverLostSeconds = 0
+  parkedSeconds = 0
+  resultsRepeated = 0
   audioDroppedBytes = 0
   resultsPartial = 0
   resultsFinal = 0
@@ -256,6 +262,7 @@ export class MemoryMetrics implements SessionMetrics {
   unknownEvents = 0
   readonly exceptions: string[] = []
   readonly decodeErrors: string[] = []
+  readonly rollovers: RolloverReason[] = []
   readonly partialLagSeconds: number[] = []
   readonly finalLagSeconds: number[] = []
   readonly connectSeconds: number[] = []
@@ -268,6 +275,10 @@ export class MemoryMetrics implements SessionMetrics {
 
   countDecodeError(reason: string): void {
     this.decodeErrors.push(reason)
+  }
+
+  countRollover(reason: RolloverReason): void {
+    this.rollovers.push(reason)
   }
 
   observePartialLagSeconds(seconds: number): void {

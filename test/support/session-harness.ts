@@ -16,13 +16,21 @@ export const LIMITS: SessionLimits = {
   paceRate: 1.25,
   messagesPerSecond: 500,
   audioTimeoutMs: 14_000,
-  silence: 'end',
+  parkAfterMs: 10_000,
+  silence: 'park',
   silenceFillMaxMs: 600_000,
-  maxSessionMs: 14_100_000,
+  maxSessionMs: 43_200_000,
+  maxStreamMs: 14_100_000,
+  handoverLeadMs: 60_000,
+  replaySeconds: 30,
+  replayRate: 4,
+  rolloverAttempts: 5,
+  rolloverBackoffMs: 250,
+  rolloverGapMs: 30_000,
   sessionWarningMs: 60_000,
   configureTimeoutMs: 5000,
   flushTimeoutMs: 10_000,
-  upstreamBufferBytes: 1_048_576,
+  upstreamBufferBytes: 4_194_304,
   upstreamStallMs: 10_000,
   clientPartialsBufferBytes: 16_384,
   clientSoftBufferBytes: 65_536,
@@ -114,6 +122,9 @@ export function audioOf(ms: number, bytesPerMs = BYTES_PER_MS): Buffer {
   for (let index = 0; index < bytes.length; index += 1) bytes[index] = 1 + ((index * 7) % 250)
   return bytes
 }
+
+/** Every stream is the last: what an end of the service means to a client without another stream. */
+export const NO_ROLLOVER = { rolloverAttempts: 0 } as const
 
 /** Sends audio in real time: `pieceMs` of it every `pieceMs`. */
 export function speak({ clock, session }: Harness, ms: number, pieceMs = 100): void {

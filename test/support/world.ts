@@ -22,7 +22,12 @@ export interface Closing {
 }
 
 /** Audio may come as fast as the loopback carries it. */
-export const ANY_SPEED = { paceRate: 1000, paceBurstMs: 600_000, messagesPerSecond: 10_000 } as const
+export const ANY_SPEED = {
+  paceRate: 1000,
+  replayRate: 1000,
+  paceBurstMs: 600_000,
+  messagesPerSecond: 10_000,
+} as const
 
 /** The quotas of an emulator out of the way. */
 export const NO_QUOTAS = { concurrentStreams: 100_000, startsPerSecond: 100_000 } as const

@@ -1,0 +1,145 @@
+/**
+ * Which ends of a stream another stream cures, when the next one is tried, and when it is enough.
+ *
+ * Failures are counted in a row, and a stream ends the row by living for a while: one that answers once and dies at
+ * once would otherwise be opened for ever. Waits grow with the row and are random, so that the sessions that fell with
+ * one server do not come back together.
+ */
+import type { ErrorCode, RelayError } from '../errors.ts'
+import type { SessionLimits } from './limits.ts'
+
+/** Ends of a stream that have to do with this stream alone. `as const`: label values of a metric. */
+const CURABLE = [
+  'upstream_closed',
+  'upstream_error',
+  'upstream_unavailable',
+  'upstream_timeout',
+  'upstream_stalled',
+  'upstream_throttled',
+  'upstream_auth',
+  'flush_timeout',
+  'session_expired',
+  'audio_timeout',
+] as const satisfies readonly ErrorCode[]
+
+/** Reasons of planned changes. */
+export type PlannedReason = 'max_duration' | 'credentials_expiring' | 'resumed'
+export type RolloverReason = (typeof CURABLE)[number] | PlannedReason
+
+export const ROLLOVER_REASONS: readonly RolloverReason[] = Object.freeze([
+  ...CURABLE,
+  'max_duration',
+  'credentials_expiring',
+  'resumed',
+])
+
+/** Failed dials after which another one makes sense; the dial itself has tried again already. */
+const WORTH_ANOTHER_DIAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'upstream_closed',
+  'upstream_error',
+  'upstream_unavailable',
+  'upstream_timeout',
+  'upstream_throttled',
+  'not_ready',
+])
+
+/** A stream that lived for so long was a good one. */
+export const STABLE_MS = 10_000
+/** Waits stop growing here. */
+const MAX_BACKOFF_MS = 10_000
+
+export interface EndedStream {
+  readonly livedMs: number
+  /** It was the first of its session. */
+  readonly isFirst: boolean
+}
+
+type RolloverLimits = Pick<SessionLimits, 'rolloverAttempts' | 'rolloverBackoffMs' | 'rolloverGapMs'>
+
+export class RolloverPolicy {
+  readonly #limits: RolloverLimits
+  /** In [0, 1). */
+  readonly #random: () => number
+  #failures = 0
+  /** Of the last stream that ended unasked. */
+  #lastCode: ErrorCode | null = null
+  #gapSinceMs: number | null = null
+
+  constructor(limits: RolloverLimits, random: () => number) {
+    this.#limits = limits
+    this.#random = random
+  }
+
+  /** Since when no stream takes audio; `null`: one does, or none is wanted. */
+  get gapSinceMs(): number | null {
+    return this.#gapSinceMs
+  }
+
+  /** An open stream ended unasked. Says whether another one is to be opened; then the gap begins. */
+  streamEnded(error: RelayError, stream: EndedStream, nowMs: number): boolean {
+    if (stream.livedMs >= STABLE_MS) this.#failures = 0
+    const isCured = this.#isCured(error, stream)
+    this.#lastCode = error.code
+    if (!isCured) return false
+    this.#gapSinceMs ??= nowMs
+    return this.#countFailure()
+  }
+
+  dialFailed(error: RelayError): boolean {
+    return WORTH_ANOTHER_DIAL.has(error.code) && this.#countFailure()
+  }
+
+  /** A stream delivered everything and closed: whatever failed before is over. */
+  streamFinished(): void {
+    this.#failures = 0
+    this.#lastCode = null
+  }
+
+  /** A stream is wanted that nobody lost. */
+  startGap(nowMs: number): void {
+    this.#gapSinceMs ??= nowMs
+  }
+
+  /** A stream takes audio again. Returns how long none did. */
+  endGap(nowMs: number): number {
+    const gapMs = this.#gapSinceMs === null ? 0 : nowMs - this.#gapSinceMs
+    this.#gapSinceMs = null
+    return gapMs
+  }
+
+  isGapTooLong(nowMs: number): boolean {
+    return this.#gapSinceMs !== null && nowMs - this.#gapSinceMs >= this.#limits.rolloverGapMs
+  }
+
+  /** Wait before the next dial: exponential with full jitter. */
+  backoffMs(): number {
+    const ceilingMs = this.#limits.rolloverBackoffMs * 2 ** Math.max(0, this.#failures - 1)
+    return this.#random() * Math.min(ceilingMs, MAX_BACKOFF_MS)
+  }
+
+  #countFailure(): boolean {
+    this.#failures += 1
+    return this.#failures <= this.#limits.rolloverAttempts
+  }
+
+  #isCured(error: RelayError, { livedMs, isFirst }: EndedStream): boolean {
+    if (!isCurable(error.code)) return false
+    switch (error.code) {
+      // Credentials that ended, not credentials that were never accepted.
+      case 'upstream_auth':
+        return livedMs >= STABLE_MS || /expired/i.test(`${error.detail ?? ''} ${error.message}`)
+      // A session that was not let in is told so; one that is under way is worth another try.
+      case 'upstream_throttled':
+        return livedMs >= STABLE_MS || !isFirst
+      // The client waits for its last results: a second time is enough.
+      case 'flush_timeout':
+        return this.#lastCode !== 'flush_timeout'
+      default:
+        return true
+    }
+  }
+}
+
+export function isCurable(code: ErrorCode): code is (typeof CURABLE)[number] {
+  return (CURABLE as readonly ErrorCode[]).includes(code)
+}

@@ -1,0 +1,391 @@
+/**
+ * A session's way to Amazon Transcribe, over any number of streams, of which one at a time gets audio.
+ *
+ *      start ─▶ dialling ─▶ stream ───────────── asked to end, all results there ─▶ nothing (parked, or the end)
+ *                  ▲          │  └─ old or its credentials about to end: dial the next one, then change over
+ *                  └──────────┘  lost: wait, dial again
+ *
+ * Every stream but the first begins with the audio that no final result covers, and whatever the one before it says
+ * from then on is left out: so nothing is lost and nothing repeated, whichever way a stream came to its end. The session
+ * decides what follows from each event (`LinkOwner`); this file knows how.
+ */
+import { randomUUID } from 'node:crypto'
+import type { Clock } from '../clock.ts'
+import { RelayError } from '../errors.ts'
+import { HandoverPlan } from './handover-plan.ts'
+import type { SessionLimits } from './limits.ts'
+import type { SessionMetrics, UpstreamDialer, UpstreamOpening } from './ports.ts'
+import { isCurable, RolloverPolicy, type RolloverReason } from './rollover-policy.ts'
+import type { StreamParts } from './stream-parts.ts'
+import { UpstreamStream, type StreamOwner } from './upstream-stream.ts'
+
+/** How the stream that is open now came after another. */
+export interface Restart {
+  readonly reason: RolloverReason
+  /** Audio that is sent again. */
+  readonly replayedSeconds: number
+  /** Speech that no result will ever cover. */
+  readonly lostSeconds: number
+  /** Without a stream. */
+  readonly gapMs: number
+  /** Of this session, this one included. */
+  readonly rollovers: number
+}
+
+export interface LinkOwner {
+  /** A stream takes audio. `restart` is `null` for the first, and for one that nothing had to be told again. */
+  linkOnOpen(opening: UpstreamOpening, restart: Restart | null): void
+  /** The stream was lost, and another one is on its way. `isIdle`: because it got no audio. */
+  linkOnLost(isIdle: boolean): void
+  /** The stream is gone, and nothing is unfinished. */
+  linkOnFinished(): void
+  /** There will be no other stream. */
+  linkOnFailed(error: RelayError): void
+  linkOnBug(error: unknown): void
+}
+
+export interface LinkDependencies {
+  readonly clock: Clock
+  readonly dialer: UpstreamDialer
+  readonly metrics: SessionMetrics
+  readonly limits: SessionLimits
+  /** In [0, 1). */
+  readonly random: () => number
+}
+
+/** Sums over the streams that are gone. */
+interface Totals {
+  frames: number
+  billedSeconds: number
+  lostSeconds: number
+  parkedSeconds: number
+}
+
+const MS_PER_MINUTE = 60_000
+const MIN_HANDOVER_RETRY_MS = 1000
+/** The service gives up a stream without audio after 15 s; whatever it could say about the audio before is said by then. */
+const IDLE_MS = 10_000
+/** Longer than any word. Sent again after a park; every stream is billed for more than that. */
+const CONTEXT_SECONDS = 2
+
+export class UpstreamLink implements StreamOwner {
+  readonly #sessionId: string
+  readonly #owner: LinkOwner
+  readonly #deps: LinkDependencies
+  readonly #parts: StreamParts
+  readonly #policy: RolloverPolicy
+  readonly #totals: Totals = {
+    frames: 0,
+    billedSeconds: 0,
+    lostSeconds: 0,
+    parkedSeconds: 0,
+  }
+  /** Gets audio, or was asked to end. */
+  #stream: UpstreamStream | null = null
+  /** Is being dialled. */
+  #next: UpstreamStream | null = null
+  #dialled = 0
+  #opened = 0
+  #rollovers = 0
+  #firstOpening: UpstreamOpening | null = null
+  #firstOpenedMs = 0
+  #dialAtMs = Infinity
+  #flushDeadlineMs = Infinity
+  #handover: HandoverPlan | null = null
+  /** Why the last stream was lost; ends the session if no other is to be had. */
+  #cause: RelayError | null = null
+  #reason: RolloverReason | null = null
+  #parkedSinceMs: number | null = null
+  /** The last stream closed well without a final of the last segment. */
+  #wasEarly = false
+
+  constructor(sessionId: string, parts: StreamParts, owner: LinkOwner, deps: LinkDependencies) {
+    this.#sessionId = sessionId
+    this.#parts = parts
+    this.#owner = owner
+    this.#deps = deps
+    this.#policy = new RolloverPolicy(deps.limits, deps.random)
+  }
+
+  /** Of the first stream. */
+  get opening(): UpstreamOpening | null {
+    return this.#firstOpening
+  }
+
+  get streams(): number {
+    return this.#opened
+  }
+
+  get rollovers(): number {
+    return this.#rollovers
+  }
+
+  get bufferedBytes(): number {
+    return this.#stream?.bufferedBytes ?? 0
+  }
+
+  /** No stream is open or on its way. */
+  get isIdle(): boolean {
+    return this.#stream === null && this.#next === null && this.#dialAtMs === Infinity
+  }
+
+  get totals(): Readonly<Totals> {
+    const current = this.#stream
+    if (current === null) return this.#totals
+    return {
+      ...this.#totals,
+      frames: this.#totals.frames + current.sentFrames,
+      billedSeconds: this.#totals.billedSeconds + this.#billedSeconds(current),
+    }
+  }
+
+  start(): void {
+    this.#dial()
+  }
+
+  /** A stream is wanted again, after one was asked to end. If that one is not done yet, it is given up. */
+  resume(): void {
+    const nowMs = this.#deps.clock.monotonicMs()
+    this.#addParked(nowMs)
+    this.#parkedSinceMs = null
+    this.#reason = this.#stream === null ? null : 'resumed'
+    this.#drop()?.retire()
+    this.#cause = null
+    this.#policy.startGap(nowMs)
+    if (this.#next === null) this.#dial()
+  }
+
+  /** The stream is ended once it has all audio so far; then `linkOnFinished`, or `linkOnLost`. */
+  endStream(): void {
+    const nowMs = this.#deps.clock.monotonicMs()
+    const { audio } = this.#parts
+    this.#next?.retire()
+    this.#next = null
+    this.#handover = null
+    audio.endStream(nowMs)
+    const aheadMs = Math.max(0, (this.#stream?.aheadMs(nowMs) ?? 0) + audio.unsentSeconds * 1000)
+    this.#flushDeadlineMs = nowMs + this.#deps.limits.flushTimeoutMs + aheadMs
+  }
+
+  /** The last call. `isPolite`: the stream is told that the audio is over. */
+  close(): void {
+    const nowMs = this.#deps.clock.monotonicMs()
+    this.#addParked(nowMs)
+    this.#parkedSinceMs = null
+    this.#dialAtMs = Infinity
+    this.#next?.retire()
+    this.#next = null
+    this.#drop()?.retire()
+  }
+
+  tick(nowMs: number): void {
+    this.#addParked(nowMs)
+    this.#parts.audio.pump(nowMs)
+    if (this.#policy.isGapTooLong(nowMs)) return this.#giveUp(this.#cause)
+    if (nowMs >= this.#dialAtMs) this.#dial()
+    const stream = this.#stream
+    if (stream === null) return
+    if (this.#isStuck(stream, nowMs)) {
+      stream.cut()
+      this.#lose(stream, new RelayError('upstream_stalled'))
+    } else if (nowMs >= this.#flushDeadlineMs) {
+      stream.retire()
+      this.#lose(stream, new RelayError('flush_timeout'))
+    } else if (this.#next === null && this.#isHandoverDue(nowMs, stream)) {
+      this.#reason = this.#handover?.reason ?? null
+      this.#dial()
+    }
+  }
+
+  // ── what a stream says ──────────────────────────────────────────────────────────────────────────────────────────
+
+  streamOnOpen(stream: UpstreamStream, opening: UpstreamOpening): void {
+    const nowMs = this.#deps.clock.monotonicMs()
+    this.#next = null
+    // Made before broken: the one before took audio until now.
+    this.#drop()?.retire()
+    this.#stream = stream
+    this.#opened += 1
+    this.#firstOpening ??= opening
+    if (this.#opened === 1) this.#firstOpenedMs = nowMs
+    this.#handover = this.#parts.audio.canReplay ? this.#planHandover(opening, nowMs) : null
+    const restart = this.#attach(stream, nowMs)
+    this.#reason = null
+    this.#owner.linkOnOpen(opening, restart)
+  }
+
+  streamOnEnd(stream: UpstreamStream, error: RelayError | null): void {
+    if (stream === this.#next) return this.#dialOnFailure(error)
+    // Closed well, but a segment has no final: once that is taken for a stream that ended early.
+    const isEarly = error === null && this.#parts.coverage.hasOpenSegment && !this.#wasEarly
+    this.#wasEarly = isEarly
+    if (error !== null) return this.#lose(stream, error)
+    if (isEarly) return this.#lose(stream, new RelayError('upstream_closed', { detail: 'no final' }))
+    this.#drop()
+    this.#finish()
+  }
+
+  streamOnBug(error: unknown): void {
+    this.#owner.linkOnBug(error)
+  }
+
+  // ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #dial(): void {
+    this.#dialAtMs = Infinity
+    this.#dialled += 1
+    const { clock, dialer, limits, metrics } = this.#deps
+    const { wire } = this.#parts.request.parameters
+    const own = wire['session-id'] ?? this.#sessionId
+    const upstreamId = this.#dialled === 1 || this.#isResumable(wire) ? own : randomUUID()
+    this.#next = new UpstreamStream(
+      this.#dialled,
+      { sessionId: this.#sessionId, parameters: { ...wire, 'session-id': upstreamId } },
+      {
+        owner: this,
+        dialer,
+        metrics,
+        forwarder: this.#parts.forwarder,
+        stallMs: limits.upstreamStallMs,
+        nowMs: () => clock.monotonicMs(),
+      },
+    )
+  }
+
+  /**
+   * The service takes a stream up again by its session id, within the window. Without one the id is a label, and a
+   * stream that still lives would end the new one's predecessor with a ConflictException.
+   */
+  #isResumable(wire: Readonly<Record<string, string>>): boolean {
+    const windowMs = Number(wire['session-resume-window'] ?? 0) * MS_PER_MINUTE
+    return this.#deps.clock.monotonicMs() - this.#firstOpenedMs < windowMs
+  }
+
+  #attach(stream: UpstreamStream, nowMs: number): Restart | null {
+    const { audio, coverage } = this.#parts
+    const { metrics } = this.#deps
+    const gapMs = this.#policy.endGap(nowMs)
+    if (this.#opened === 1) {
+      audio.attach(stream, false, nowMs)
+      return null
+    }
+    const sentSeconds = audio.onceSentSeconds
+    const startSeconds = audio.rewind(coverage.coveredSeconds)
+    const lostSeconds = Math.min(coverage.restart(startSeconds), audio.takeFallenSeconds())
+    const replayedSeconds = Math.max(0, sentSeconds - startSeconds)
+    stream.startAt(startSeconds, coverage.snapshot())
+    audio.attach(stream, this.#reason !== null, nowMs)
+    this.#totals.lostSeconds += lostSeconds
+    metrics.rolloverLostSeconds += lostSeconds
+    const reason = this.#reason
+    if (reason === null) return null
+    this.#rollovers += 1
+    metrics.countRollover(reason)
+    return { reason, replayedSeconds, lostSeconds, gapMs, rollovers: this.#rollovers }
+  }
+
+  #planHandover({ credentialsExpireAtMs }: UpstreamOpening, nowMs: number): HandoverPlan {
+    const leftMs = credentialsExpireAtMs === null ? null : credentialsExpireAtMs - this.#deps.clock.now()
+    return new HandoverPlan(this.#deps.limits, nowMs, leftMs)
+  }
+
+  #isHandoverDue(nowMs: number, stream: UpstreamStream): boolean {
+    const { coverage } = this.#parts
+    const uncoveredSeconds = stream.timeline.sentSeconds - coverage.coveredSeconds
+    return this.#handover?.isDue(nowMs, coverage.hasOpenSegment, uncoveredSeconds) === true
+  }
+
+  /** It takes nothing, or more waits for it than may. */
+  #isStuck(stream: UpstreamStream, nowMs: number): boolean {
+    const { replaySeconds, upstreamBufferBytes } = this.#deps.limits
+    const { audio, request } = this.#parts
+    const replayBytes = replaySeconds * request.parameters.bytesPerSecond
+    return (
+      stream.isStalled(nowMs) ||
+      stream.bufferedBytes > upstreamBufferBytes ||
+      audio.queuedBytes > replayBytes + upstreamBufferBytes
+    )
+  }
+
+  #lose(stream: UpstreamStream, error: RelayError): void {
+    const nowMs = this.#deps.clock.monotonicMs()
+    const { audio, coverage } = this.#parts
+    const isFlushing = this.#flushDeadlineMs !== Infinity
+    const isHandingOver = this.#next !== null
+    this.#drop()
+    // With one session id for both, the service ends the one before when the next one opens.
+    const cause =
+      isHandingOver && error.code === 'session_conflict' ? new RelayError('upstream_closed') : error
+    if (!audio.canReplay) return this.#giveUp(error)
+    const isIdle = cause.code === 'audio_timeout' && audio.quietMs(nowMs) >= IDLE_MS
+    if (isFlushing && !audio.hasUnfinished) return this.#finish()
+    const ended = { livedMs: stream.livedMs(nowMs), isFirst: stream.number === 1 }
+    if (!this.#policy.streamEnded(cause, ended, nowMs)) return this.#giveUp(error)
+    if (isIdle && !coverage.hasOpenSegment && !audio.hasUnsent) return this.#finish()
+    this.#cause = cause
+    this.#reason = isCurable(cause.code) ? cause.code : 'upstream_closed'
+    if (!isHandingOver) this.#dialAtMs = nowMs + this.#policy.backoffMs()
+    this.#owner.linkOnLost(isIdle)
+  }
+
+  #dialOnFailure(error: RelayError | null): void {
+    const nowMs = this.#deps.clock.monotonicMs()
+    const failure = error ?? new RelayError('upstream_closed')
+    this.#next = null
+    if (this.#stream !== null) {
+      // The stream of the moment still takes audio: there is time for another try.
+      const waitMs = Math.max(MIN_HANDOVER_RETRY_MS, this.#deps.limits.handoverLeadMs / 4)
+      this.#handover?.postpone(nowMs + waitMs)
+      return
+    }
+    if (this.#opened === 0) return this.#owner.linkOnFailed(failure)
+    this.#cause ??= failure
+    if (this.#policy.dialFailed(failure)) this.#dialAtMs = nowMs + this.#policy.backoffMs()
+    else this.#giveUp(this.#cause)
+  }
+
+  #giveUp(error: RelayError | null): void {
+    this.#dialAtMs = Infinity
+    this.#next?.retire()
+    this.#next = null
+    this.#owner.linkOnFailed(error ?? new RelayError('upstream_timeout'))
+  }
+
+  /** All results are there. */
+  #finish(): void {
+    const { audio, coverage } = this.#parts
+    const nowMs = this.#deps.clock.monotonicMs()
+    this.#policy.streamFinished()
+    this.#policy.endGap(nowMs)
+    audio.settle(CONTEXT_SECONDS)
+    coverage.restart(audio.onceSentSeconds - CONTEXT_SECONDS)
+    this.#parkedSinceMs = nowMs
+    this.#owner.linkOnFinished()
+  }
+
+  /** The stream of the moment is the last one's no more; its figures are kept. */
+  #drop(): UpstreamStream | null {
+    const stream = this.#stream
+    if (stream === null) return null
+    this.#stream = null
+    this.#handover = null
+    this.#flushDeadlineMs = Infinity
+    this.#parts.audio.detach()
+    this.#totals.frames += stream.sentFrames
+    this.#totals.billedSeconds += this.#billedSeconds(stream)
+    return stream
+  }
+
+  #billedSeconds(stream: UpstreamStream): number {
+    const { audio, forwarder } = this.#parts
+    return stream.billedSeconds(audio.canReplay ? 0 : forwarder.lastEndSeconds)
+  }
+
+  #addParked(nowMs: number): void {
+    if (this.#parkedSinceMs === null) return
+    const seconds = (nowMs - this.#parkedSinceMs) / 1000
+    this.#parkedSinceMs = nowMs
+    this.#totals.parkedSeconds += seconds
+    this.#deps.metrics.parkedSeconds += seconds
+  }
+}
