@@ -164,7 +164,7 @@ t.test('credentials that end are replaced before, and ones that cannot be replac
     if (stubborn.dial.upstream.payloads.length === 0)
       stubborn.dial.open({ credentialsExpireAtMs: expireAtMs })
   }
-  t.ok(stubborn.dialer.dials.length <= 4, `${stubborn.dialer.dials.length} streams in ${150} s`)
+  t.ok(stubborn.dialer.dials.length <= 4, `${stubborn.dialer.dials.length} streams in 150 s`)
 
   const cut = startSession().opened()
   speak(cut, 11_000)
