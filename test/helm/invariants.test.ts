@@ -261,8 +261,8 @@ function testInvariants(): void {
 
     world.faultNext({
       do: 'exception',
-      name: 'InternalFailureException',
-      message: 'broken',
+      name: 'BadRequestException',
+      message: 'Could not decode the audio stream that you provided.',
       closeCode: 1000,
       atSeconds: 0.5,
     })
