@@ -87,7 +87,6 @@ async function run(args: readonly string[], context: CommandContext): Promise<nu
           ...LOOPBACK,
           // The demo may be asked to hurry; the limit stands for strangers.
           paceRate: Math.max(1.25, speed * 1.25),
-          replayRate: Math.max(4, speed * 1.25),
         },
       }).options,
     clock,

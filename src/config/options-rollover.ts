@@ -23,7 +23,7 @@ export const ROLLOVER_OPTIONS = {
     default: 4,
     min: 1.5,
     max: 1000,
-    doc: 'How fast audio is sent again. At least `paceRate`, or a session could never catch up.',
+    doc: 'How fast audio is sent again. `paceRate` counts if it is higher: a session could never catch up otherwise.',
   },
   rolloverAttempts: {
     theme: 'rollover',

@@ -81,12 +81,6 @@ export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
     holds: options => options.handoverLeadMs < options.maxStreamMs,
   },
   {
-    name: 'replay-outruns-clients',
-    fields: ['replayRate', 'paceRate'],
-    rule: 'must be at least paceRate, or a session could never catch up',
-    holds: options => options.replayRate >= options.paceRate,
-  },
-  {
     name: 'warn-within-session',
     fields: ['sessionWarningMs', 'maxSessionMs'],
     rule: 'must be below maxSessionMs',

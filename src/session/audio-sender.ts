@@ -159,7 +159,9 @@ export class AudioSender {
     const { bytesPerSecond } = this.#parameters
     this.#sink = sink
     this.#endsSink = false
-    this.#pace = isReplay ? new ReplayPace(bytesPerSecond, this.#limits.replayRate, nowMs) : null
+    // Slower than the client may send, a session could never catch up.
+    const replayRate = Math.max(this.#limits.replayRate, this.#limits.paceRate)
+    this.#pace = isReplay ? new ReplayPace(bytesPerSecond, replayRate, nowMs) : null
     this.pump(nowMs)
   }
 

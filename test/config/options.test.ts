@@ -167,7 +167,6 @@ const BREAKING: Readonly<Record<string, Partial<RelayOptions>>> = {
   'upstream-takes-the-pending': { upstreamBufferBytes: 2_097_151 },
   'end-before-upstream': { silence: 'end', audioTimeoutMs: 15_000 },
   'lead-within-stream': { maxStreamMs: 60_000 },
-  'replay-outruns-clients': { paceRate: 5 },
   'warn-within-session': { maxSessionMs: 60_000 },
   'deadline-takes-a-connect': { connectTimeoutMs: 15_001 },
   'deadline-takes-credentials': { credentialsTimeoutMs: 15_001 },

@@ -24,7 +24,6 @@ export interface Closing {
 /** Audio may come as fast as the loopback carries it. */
 export const ANY_SPEED = {
   paceRate: 1000,
-  replayRate: 1000,
   paceBurstMs: 600_000,
   messagesPerSecond: 10_000,
 } as const
