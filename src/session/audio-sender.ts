@@ -91,6 +91,12 @@ export class AudioSender {
     return !this.#buffer.isEmpty && this.#buffer.endByte > this.#settledByte
   }
 
+  /** Audio from here on that may hold speech. */
+  loudSecondsFrom(seconds: number): number {
+    const { bytesPerSecond } = this.#parameters
+    return this.#buffer.loudBytesFrom(seconds * bytesPerSecond) / bytesPerSecond
+  }
+
   get hasUnsent(): boolean {
     return this.#buffer.hasUnsent
   }

@@ -92,6 +92,17 @@ export class ReplayBuffer {
     return this.#endByte - Math.max(this.#onceSentByte, this.startByte)
   }
 
+  /** Kept audio from here on that may hold speech. */
+  loudBytesFrom(byte: number): number {
+    let loudBytes = 0
+    for (let index = this.#head; index < this.#frames.length; index += 1) {
+      const entry = this.#frames[index]
+      if (entry !== undefined && entry.startByte >= byte && isLoud(audioOf(entry)))
+        loudBytes += entry.audioBytes
+    }
+    return loudBytes
+  }
+
   append(frame: Buffer, audioBytes: number): void {
     this.#frames.push({ frame, startByte: this.#endByte, audioBytes })
     this.#endByte += audioBytes
@@ -134,7 +145,8 @@ export class ReplayBuffer {
     for (let index = this.#head; index < this.#frames.length; index += 1) {
       this.#unsentFrameBytes += this.#frames[index]?.frame.length ?? 0
     }
-    this.#cutBefore(fromByte)
+    // Times of results are rounded: what no stream had is never covered.
+    this.#cutBefore(Math.min(fromByte, this.#onceSentByte))
     this.#keepBytes = this.#sizes.maxBytes
     this.#catchUpByte = this.#endByte
     return this.startByte

@@ -216,11 +216,11 @@ export class UpstreamLink implements StreamOwner {
 
   streamOnEnd(stream: UpstreamStream, error: RelayError | null): void {
     if (stream === this.#next) return this.#dialOnFailure(error)
-    // Closed well, but a segment has no final: once that is taken for a stream that ended early.
-    const isEarly = error === null && this.#parts.coverage.hasOpenSegment && !this.#wasEarly
+    // Once, because a service that says no more the second time has no more to say.
+    const isEarly = error === null && !this.#wasEarly && this.#lacksResults(stream)
     this.#wasEarly = isEarly
     if (error !== null) return this.#lose(stream, error)
-    if (isEarly) return this.#lose(stream, new RelayError('upstream_closed', { detail: 'no final' }))
+    if (isEarly) return this.#lose(stream, new RelayError('upstream_closed', { detail: 'no last result' }))
     this.#drop()
     this.#finish()
   }
@@ -293,6 +293,13 @@ export class UpstreamLink implements StreamOwner {
     const { coverage } = this.#parts
     const uncoveredSeconds = stream.timeline.sentSeconds - coverage.coveredSeconds
     return this.#handover?.isDue(nowMs, coverage.hasOpenSegment, uncoveredSeconds) === true
+  }
+
+  /** It closed as if all was well; but a segment has no final, or speech no result, and it did not say that it is done. */
+  #lacksResults(stream: UpstreamStream): boolean {
+    const { audio, coverage } = this.#parts
+    if (coverage.hasOpenSegment) return true
+    return !stream.isConfirmed && audio.loudSecondsFrom(coverage.coveredSeconds) >= 1
   }
 
   /** It takes nothing, or more waits for it than may. */

@@ -42,6 +42,8 @@ export interface StreamPorts {
 /** The service bills each stream for at least this long. */
 const MIN_BILLED_SECONDS = 15
 const NORMAL_CLOSE = 1000
+/** Reason of the Close frame after a stream that ended well, as the service has been seen to write it. */
+const COMPLETED_REASON = 'Streaming completed successfully'
 
 export class UpstreamStream implements UpstreamListener {
   /** 1 for the first of the session. */
@@ -57,6 +59,7 @@ export class UpstreamStream implements UpstreamListener {
   #sentFrames = 0
   #endIsSent = false
   #isOver = false
+  #isConfirmed = false
 
   constructor(number: number, request: DialRequest, ports: StreamPorts) {
     this.number = number
@@ -74,6 +77,11 @@ export class UpstreamStream implements UpstreamListener {
   /** AudioEvents sent, the empty one included. */
   get sentFrames(): number {
     return this.#sentFrames
+  }
+
+  /** The service said in words that it is done, and did not merely close. */
+  get isConfirmed(): boolean {
+    return this.#isConfirmed
   }
 
   /** The service works in real time: audio that was sent ahead of it takes that much longer. */
@@ -168,6 +176,7 @@ export class UpstreamStream implements UpstreamListener {
     if (this.#isOver) return
     this.#over()
     if (error === null && closeCode === NORMAL_CLOSE && this.#endIsSent) {
+      this.#isConfirmed = reason === COMPLETED_REASON
       return this.#ports.owner.streamOnEnd(this, null)
     }
     const detail = `close ${closeCode} ${reason}`.trim()

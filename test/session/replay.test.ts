@@ -84,6 +84,14 @@ t.test('a cut frame is a whole message, joined to the next when it is short', as
   t.ok(buffer.isEmpty)
 })
 
+t.test('a time that is rounded up covers nothing that was not sent', async t => {
+  const buffer = new ReplayBuffer({ replayBytes: 10_000, maxBytes: 20_000, frameBytes: 2, minBytes: 2 })
+  buffer.append(encodeAudioEvent(Buffer.alloc(3200)), 3200)
+  buffer.next()
+  buffer.append(encodeAudioEvent(Buffer.alloc(3200)), 3200)
+  t.equal(buffer.rewind(3210), 3200)
+})
+
 t.test('compressed audio is gone once it is sent', async t => {
   const buffer = new ReplayBuffer({ replayBytes: 0, maxBytes: 1000, frameBytes: 1, minBytes: 1 })
   buffer.append(encodeAudioEvent(Buffer.alloc(300)), 300)

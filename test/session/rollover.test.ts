@@ -219,6 +219,12 @@ t.test('a stream that dies while its last results are waited for is replaced too
       lost_seconds: 0,
     })
   }
+  const early = startSession().opened()
+  speak(early, 2000)
+  early.session.clientOnText(CLOSE)
+  early.dial.close(1000, 'going away')
+  t.equal(early.session.state, 'rolling-over', 'speech without any result, and no word that it is done')
+
   const stubborn = startSession().opened()
   speak(stubborn, 1000)
   stubborn.dial.receive(transcriptMessage([resultOf('never f', 0.1, 0.5, true)]))

@@ -136,6 +136,9 @@ export class MemoryUpstream implements UpstreamPort {
   }
 }
 
+/** Of a stream that ended well. */
+const COMPLETED_REASON = 'Streaming completed successfully'
+
 export class MemoryDial implements Dial {
   readonly request: DialRequest
   readonly listener: UpstreamListener
@@ -166,7 +169,11 @@ export class MemoryDial implements Dial {
   }
 
   /** The service closes, or the connection breaks. */
-  close(closeCode = 1000, reason = '', error: RelayError | null = null): void {
+  close(
+    closeCode = 1000,
+    reason = closeCode === 1000 ? COMPLETED_REASON : '',
+    error: RelayError | null = null,
+  ): void {
     this.upstream.isDead = true
     this.listener.upstreamOnClose({ closeCode, reason, error })
   }
