@@ -86,7 +86,13 @@ t.test('once: a stream that is refused or breaks is a failure with its code', as
 
 t.test('it runs again and again, tells Prometheus, and stops when asked', async t => {
   const world = await openWorld(t)
-  world.faultNext({ do: 'close', code: 1011, reason: '', atSeconds: 0.5 })
+  world.faultNext({
+    do: 'exception',
+    name: 'BadRequestException',
+    message: 'bad audio',
+    closeCode: 1000,
+    atSeconds: 0.5,
+  })
   const args = ['--every', '1s', '--ops-host', '127.0.0.1', '--ops-port', '0']
   const canary = startCli(['canary', ...args], { TRANSCRIBE_URL: world.url })
   t.teardown(() => canary.child.kill('SIGKILL'))
