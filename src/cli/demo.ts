@@ -87,6 +87,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<nu
           ...LOOPBACK,
           // The demo may be asked to hurry; the limit stands for strangers.
           paceRate: Math.max(1.25, speed * 1.25),
+          paceBurstMs: Math.min(60_000, Math.max(5000, speed * 5000)),
         },
       }).options,
     clock,
