@@ -3,6 +3,7 @@ import t from 'tap'
 import { AUDIO_PAYLOAD_OFFSET, encodeAudioEvent } from '../../src/eventstream/audio-event.ts'
 import { decodeMessage } from '../../src/eventstream/decode.ts'
 import { Coverage } from '../../src/session/coverage.ts'
+import { isLoud } from '../../src/session/loudness.ts'
 import { withoutRepeated } from '../../src/session/repeated-words.ts'
 import { ReplayBuffer } from '../../src/session/replay-buffer.ts'
 import type { TranscribeResult } from '../../src/transcribe/results.ts'
@@ -90,6 +91,23 @@ t.test('a time that is rounded up covers nothing that was not sent', async t => 
   buffer.next()
   buffer.append(encodeAudioEvent(Buffer.alloc(3200)), 3200)
   t.equal(buffer.rewind(3210), 3200)
+})
+
+t.test('loud is told from quiet, on every channel', async t => {
+  const tone = (amplitude: number, channels: number, channel: number) => {
+    const pcm = Buffer.alloc(1600 * 2 * channels)
+    for (let index = 0; index < 1600; index += 1) {
+      const sample = Math.round(amplitude * Math.sin(index / 5))
+      pcm.writeInt16LE(sample, (index * channels + channel) * 2)
+    }
+    return pcm
+  }
+  t.ok(isLoud(tone(3000, 1, 0)))
+  t.ok(isLoud(tone(3000, 2, 0)))
+  t.ok(isLoud(tone(3000, 2, 1)))
+  t.notOk(isLoud(tone(60, 1, 0)), 'noise of a room')
+  t.notOk(isLoud(Buffer.alloc(3200)))
+  t.notOk(isLoud(Buffer.alloc(1, 255)))
 })
 
 t.test('compressed audio is gone once it is sent', async t => {
