@@ -25,7 +25,9 @@ LABEL org.opencontainers.image.title="transcribe-relay" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+# In a container the outside is all there is: without auth (or RELAY_INSECURE) the relay says so and does not start.
 ENV NODE_ENV=production \
+    RELAY_HOST=0.0.0.0 \
     PATH=/nodejs/bin:/usr/local/bin:/usr/bin:/bin
 WORKDIR /app
 # Owned by root: the relay cannot change its own code.

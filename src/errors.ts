@@ -53,6 +53,11 @@ const definitions = {
 
   // The client's doing
   invalid_request: client(4400, 400, 'The request is not valid.'),
+  token_missing: client(4401, 401, 'A token is needed, and there is none.'),
+  token_invalid: client(4401, 401, 'The token is not valid.'),
+  token_expired: client(4401, 401, 'The token has expired.'),
+  origin_denied: client(4403, 403, 'Pages of this origin may not connect.'),
+  forbidden: client(4403, 403, 'This is not allowed with this token.'),
   not_found: client(4404, 404, 'There is nothing at this path.'),
   upgrade_required: client(4426, 426, 'This path speaks WebSocket, version 13.'),
   unsupported_data: client(
@@ -71,7 +76,16 @@ const definitions = {
   session_conflict: client(4409, null, 'Another stream uses the same session-id.'),
   unsupported_audio: client(4415, null, 'The audio is not what the parameters say.'),
   audio_too_fast: client(4429, null, 'Audio arrives faster than real time allows.'),
-  rate_limited: client(4429, null, 'Messages arrive too fast.'),
+  rate_limited: {
+    ...client(4429, 429, 'Messages or connections arrive too fast.'),
+    retryable: true,
+    retryAfterMs: 1000,
+  },
+  session_limit: {
+    ...client(4429, 429, 'The sessions or minutes of this client are used up.'),
+    retryable: true,
+    retryAfterMs: 5000,
+  },
   slow_consumer: client(4430, null, 'The client reads more slowly than results arrive.'),
 
   // The relay's doing
@@ -81,6 +95,10 @@ const definitions = {
   draining: { ...server(1012, 503, 'The relay is going away. Reconnect.'), retryAfterMs: 1000 },
   handshake_timeout: {
     ...server(1013, 503, 'The handshake took too long. Retry shortly.'),
+    retryAfterMs: 2000,
+  },
+  auth_unavailable: {
+    ...server(1013, 503, 'Tokens cannot be checked right now. Retry shortly.'),
     retryAfterMs: 2000,
   },
 

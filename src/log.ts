@@ -7,6 +7,7 @@
 import { pino } from 'pino'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
+import { LineQuota } from './log/line-quota.ts'
 import { ATOMIC_WRITE_BYTES, LineSink } from './log/line-sink.ts'
 import { redactFields, redactText } from './log/redaction.ts'
 import type { SessionLog } from './session/ports.ts'
@@ -56,6 +57,9 @@ export interface LoggerOptions {
 }
 
 const STANDARD_OUTPUT = 1
+
+/** Whoever is refused can ask again at once: their lines may not fill a disk. */
+const REFUSED_LINES_PER_SECOND = 10
 
 export function createLogger(options: LoggerOptions): Logger {
   const { level, version, worker, clock = systemClock } = options
@@ -123,6 +127,37 @@ export function createDialLog(logger: Logger): {
     },
     dialOnClockCorrected(record: object): void {
       logger.warn('clock corrected', snakeCase(record))
+    },
+  })
+}
+
+/** The log lines of the guard and the handshakes it refuses; matched by shape with the ports of `server/`. */
+export function createAccessLog(
+  logger: Logger,
+  { clock, logAddresses }: { readonly clock: Clock; readonly logAddresses: boolean },
+): {
+  fileOnReload(file: string, entries: number): void
+  fileOnFailure(file: string, error: unknown): void
+  clientOnRefused(record: object): void
+} {
+  const quota = new LineQuota(REFUSED_LINES_PER_SECOND, clock)
+  return Object.freeze({
+    fileOnReload(file: string, entries: number): void {
+      logger.info('file reloaded', { file, entries })
+    },
+    fileOnFailure(file: string, error: unknown): void {
+      logger.error('file not reloaded', { file, error: asError(error) })
+    },
+    clientOnRefused(record: object): void {
+      const skipped = quota.take()
+      if (skipped === null) return
+      const { client_address: address, ...rest } = snakeCase(record)
+      const who = logAddresses ? { client_address: address } : {}
+      logger.warn('client refused', {
+        ...rest,
+        ...who,
+        ...(skipped === 0 ? {} : { lines_left_out: skipped }),
+      })
     },
   })
 }

@@ -7,8 +7,8 @@
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
 import type { RelayOptions } from './config/options.ts'
-import { ConfigError } from './config/problems.ts'
 import { resolveOptions } from './config/resolve.ts'
+import { EXPOSURE_RULE } from './config/rules.ts'
 import { streamDefaults } from './config/stream-defaults.ts'
 import { RelayError } from './errors.ts'
 import type { Logger } from './log.ts'
@@ -16,6 +16,9 @@ import { createDialLog, createLogger, createSessionLog } from './log.ts'
 import type { RelayMetrics } from './metrics/registry.ts'
 import { createMetrics } from './metrics/registry.ts'
 import type { MetricsSnapshot } from './metrics/snapshot.ts'
+import type { RelayAccess } from './relay/access.ts'
+import { createAccess } from './relay/access.ts'
+import { badOption, findEndpoint } from './relay/endpoint.ts'
 import { reachableHost } from './server/address.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
@@ -26,13 +29,11 @@ import { createOpsServer } from './server/ops.ts'
 import type { Authorize } from './server/options.ts'
 import { SessionRegistry } from './session/registry.ts'
 import type { Endpoint } from './transcribe/endpoints.ts'
-import { EndpointError, resolveEndpoint } from './transcribe/endpoints.ts'
 import type { AwsCredentials } from './upstream/aws-credentials.ts'
 import { CONNECT_REASONS } from './upstream/connect-failure.ts'
 import type { CredentialSource } from './upstream/credentials.ts'
 import { createCredentialSource, createStaticCredentials } from './upstream/credentials.ts'
 import { createDialer } from './upstream/dial.ts'
-import { resolveRegion } from './upstream/region.ts'
 import { VERSION } from './version.ts'
 
 /** Everything that can be replaced. Nothing is needed: the defaults are the real world. */
@@ -98,7 +99,8 @@ export function createRelay(
   options: Partial<RelayOptions> = {},
   dependencies: RelayDependencies = {},
 ): Relay {
-  const { options: resolved } = resolveOptions({ overrides: options })
+  const waived = dependencies.authorize === undefined ? [] : [EXPOSURE_RULE]
+  const { options: resolved } = resolveOptions({ overrides: options, waived })
   const { workers } = resolved
   if (workers !== 1) throw badOption('workers', String(workers), 'must be 1 here: `serve` starts workers')
   return new RunningRelay(resolved, dependencies)
@@ -115,6 +117,7 @@ class RunningRelay implements Relay {
   #server: ClientServer | null = null
   #ops: OpsServer | null = null
   #credentials: CredentialSource | null = null
+  #access: RelayAccess | null = null
   #starting: Promise<RelayAddresses> | null = null
   #draining: Promise<void> | null = null
   #isClosed = false
@@ -147,17 +150,20 @@ class RunningRelay implements Relay {
 
   async #start(): Promise<RelayAddresses> {
     checkOpenFiles(this.#options.maxSessions)
-    const endpoint = await this.#resolveEndpoint()
+    const endpoint = await findEndpoint(this.#options, this.#deps.env ?? {})
     const credentials = this.#createCredentials(endpoint.region)
     const metrics = this.#createMetrics(credentials)
     const registry = this.#createRegistry(endpoint, credentials, metrics)
-    const server = this.#createServer(registry, metrics)
+    const access = this.#createAccess(endpoint.region)
+    const server = this.#createServer(registry, metrics, access)
     const ops = this.#createOperations(metrics)
     this.#credentials = credentials
     this.#registry = registry
     this.#server = server
     this.#ops = ops
+    this.#access = access
     try {
+      await access.start()
       credentials.start()
       const client = await server.listen()
       const operations = await ops.listen()
@@ -188,6 +194,7 @@ class RunningRelay implements Relay {
     this.#registry?.close()
     this.#server?.close()
     this.#credentials?.close()
+    this.#access?.close()
     await this.#ops?.close()
     this.#onClosed()
   }
@@ -219,24 +226,6 @@ class RunningRelay implements Relay {
         return resolve(true)
       })
     })
-  }
-
-  async #resolveEndpoint(): Promise<Endpoint> {
-    const { dualStack, endpoint: endpointOverride, fips, profile } = this.#options
-    try {
-      const { region } = await resolveRegion({
-        region: this.#options.region ?? undefined,
-        profile: profile ?? undefined,
-        env: this.#deps.env ?? {},
-      })
-      return resolveEndpoint({ region, fips, dualStack, endpointOverride })
-    } catch (error) {
-      if (error instanceof EndpointError) {
-        throw badOption(error.field === 'region' ? 'region' : 'endpoint', error.value, error.rule)
-      }
-      if (error instanceof RelayError) throw badOption('region', null, `cannot be found. ${error.message}`)
-      throw error
-    }
   }
 
   #createCredentials(region: string): CredentialSource {
@@ -311,7 +300,12 @@ class RunningRelay implements Relay {
     )
   }
 
-  #createServer(registry: SessionRegistry, metrics: RelayMetrics): ClientServer {
+  #createAccess(region: string): RelayAccess {
+    const hasAuthorize = this.#deps.authorize !== undefined
+    return createAccess(this.#options, { clock: this.#clock, logger: this.#logger, region, hasAuthorize })
+  }
+
+  #createServer(registry: SessionRegistry, metrics: RelayMetrics, access: RelayAccess): ClientServer {
     const { clientCloseTimeoutMs, clientHardBufferBytes, handshakeErrors, handshakeTimeoutMs, host, port } =
       this.#options
     return createClientServer(
@@ -325,7 +319,9 @@ class RunningRelay implements Relay {
         maxMessageBytes: this.#options.maxMessageBytes,
         idleTimeoutSeconds: this.#options.idleTimeoutSeconds,
         closeTimeoutMs: clientCloseTimeoutMs,
+        guard: access.guard,
         authorize: this.#deps.authorize ?? null,
+        onAccessRefused: access.onRefused,
         streamDefaults: streamDefaults(this.#options),
         clock: this.#clock,
         metrics,
@@ -389,8 +385,4 @@ function nameOfBuild({ build }: ClientServer): string {
 function checkOpenFiles(maxSessions: number): void {
   const rule = openFilesRule(maxSessions, 1)
   if (rule !== null) throw badOption('maxSessions', String(maxSessions), rule)
-}
-
-function badOption(name: keyof RelayOptions, value: string | null, rule: string): ConfigError {
-  return new ConfigError([{ path: `option ${name}`, value, rule }])
 }

@@ -38,7 +38,8 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   '@smithy/signature-v4': ['upstream'],
   'prom-client': ['metrics'],
   pino: ['log'],
-  zod: ['protocol', 'config', 'emulator', 'cli'],
+  zod: ['protocol', 'config', 'server', 'emulator', 'cli'],
+  jose: ['server'],
 }
 
 interface SourceFile {

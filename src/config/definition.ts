@@ -21,6 +21,7 @@
 /** Chapters of the reference page, in its order. */
 export const THEMES = {
   server: 'Listening',
+  access: 'Who may come in',
   clients: 'Clients',
   sessions: 'Sessions',
   audio: 'Audio',

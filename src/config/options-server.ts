@@ -12,10 +12,10 @@ export const SERVER_OPTIONS = {
   host: {
     theme: 'server',
     kind: 'string',
-    default: '0.0.0.0',
+    default: '127.0.0.1',
     pattern: HOST_PATTERN,
     shape: HOST_SHAPE,
-    doc: 'Address to listen on for clients. `0.0.0.0` is every IPv4 address of the machine, `::` IPv6 as well, `127.0.0.1` this machine alone.',
+    doc: 'Address to listen on for clients. `127.0.0.1` is this machine alone, `0.0.0.0` every IPv4 address of the machine, `::` IPv6 as well. Other than loopback needs `auth`, or `insecure`.',
   },
   port: {
     theme: 'server',

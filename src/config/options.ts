@@ -5,6 +5,7 @@
  * and problems: `resolve.ts`. Rules between options: `rules.ts`.
  */
 import type { OptionDefinition, OptionValue } from './definition.ts'
+import { ACCESS_OPTIONS } from './options-access.ts'
 import { ROLLOVER_OPTIONS } from './options-rollover.ts'
 import { SERVER_OPTIONS } from './options-server.ts'
 import { SESSION_OPTIONS } from './options-session.ts'
@@ -13,6 +14,7 @@ import { UPSTREAM_OPTIONS } from './options-upstream.ts'
 
 export const OPTIONS = Object.freeze({
   ...SERVER_OPTIONS,
+  ...ACCESS_OPTIONS,
   ...SESSION_OPTIONS,
   ...ROLLOVER_OPTIONS,
   ...UPSTREAM_OPTIONS,

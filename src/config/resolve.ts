@@ -36,6 +36,8 @@ export interface ConfigInput {
   /** `process.env`, or a part of it. An empty variable counts as not set. */
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly file?: ConfigFile | null
+  /** Names of rules between options that the program answers for itself. */
+  readonly waived?: readonly string[]
 }
 
 export interface ResolvedOptions {
@@ -51,7 +53,7 @@ export function resolveOptions(input: ConfigInput = {}): ResolvedOptions {
   resolution.readEnv(input.env ?? {})
   resolution.readFlags(input.flags ?? [])
   resolution.readOverrides(input.overrides ?? {})
-  return resolution.finish()
+  return resolution.finish(input.waived ?? [])
 }
 
 /** One run: values in force so far, with their place, and the problems. Sources are read from the weakest. */
@@ -126,12 +128,12 @@ class Resolution {
     }
   }
 
-  finish(): ResolvedOptions {
+  finish(waived: readonly string[]): ResolvedOptions {
     // Rules between values are told only once every value is good: a bad one was replaced by a weaker source.
     if (this.#problems.length > 0) throw new ConfigError(this.#problems)
     const options = Object.freeze(this.#values) as RelayOptions
-    for (const { fields, rule, holds } of OPTION_RULES) {
-      if (!holds(options)) this.#refuseCombination(fields, rule, options)
+    for (const { name, fields, rule, holds } of OPTION_RULES) {
+      if (!waived.includes(name) && !holds(options)) this.#refuseCombination(fields, rule, options)
     }
     this.#problems.push(...checkStreamDefaults(options))
     if (this.#problems.length > 0) throw new ConfigError(this.#problems)

@@ -16,6 +16,9 @@ export interface OptionRule {
 const UPSTREAM_SILENCE_LIMIT_MS = 15_000
 /** One message of a client's largest results: the socket's buffer may overshoot its limit by one message. */
 const LARGEST_RESULT_BYTES = 65_536
+/** A program that authenticates by itself is exempt from this one. */
+export const EXPOSURE_RULE = 'exposed-needs-auth'
+
 const WILDCARD_HOSTS: readonly string[] = ['0.0.0.0', '::']
 
 export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
@@ -110,7 +113,37 @@ export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
     rule: 'must not be given with fips or dualStack, which choose between the public endpoints',
     holds: options => options.endpoint === null || !(options.fips || options.dualStack),
   },
+  {
+    name: EXPOSURE_RULE,
+    fields: ['host', 'auth', 'insecure'],
+    rule: 'must be loopback (127.0.0.1, ::1, localhost) while auth lets anybody in: set auth to keys, or insecure to true where something in front of the relay authenticates',
+    holds: ({ auth, host, insecure }) => insecure || !letsAnybodyIn(auth) || isLoopback(host),
+  },
+  {
+    name: 'keys-from-somewhere',
+    fields: ['auth', 'apiKeysFile', 'apiKeys'],
+    rule: 'must not hold keys without apiKeysFile or apiKeys, which say what the keys are',
+    holds: ({ auth, apiKeys, apiKeysFile }) =>
+      !auth.includes('keys') || apiKeysFile !== null || apiKeys.length > 0,
+  },
+  {
+    name: 'keys-are-asked-for',
+    fields: ['apiKeysFile', 'apiKeys', 'auth'],
+    rule: 'must come with keys in auth, and so must apiKeys: nobody is asked for a key otherwise',
+    holds: ({ auth, apiKeys, apiKeysFile }) =>
+      auth.includes('keys') || (apiKeysFile === null && apiKeys.length === 0),
+  },
 ] satisfies OptionRule[])
+
+/** Whether a client need not show who it is. An empty list asks for nothing either. */
+export function letsAnybodyIn(auth: readonly string[]): boolean {
+  return auth.length === 0 || auth.includes('none')
+}
+
+/** Whether nobody but this machine can reach the address. A name other than localhost may be anything. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host)
+}
 
 function isWildcard(host: string): boolean {
   return WILDCARD_HOSTS.includes(host)

@@ -48,6 +48,7 @@ const INTERNAL_CLOSE_CODE = 1011
 export class ClientSocket implements ClientPort, SocketHandlers {
   readonly #options: ClientSocketOptions
   readonly #open: OpenSession
+  readonly #onGone: () => void
   /** `null` before the socket is open and after it is closed. */
   #socket: NativeSocket | null = null
   #listener: ClientListener | null = null
@@ -56,9 +57,11 @@ export class ClientSocket implements ClientPort, SocketHandlers {
   #earlyEnd: ClientEnd | null = null
   #isForced = false
 
-  constructor(options: ClientSocketOptions, open: OpenSession) {
+  /** `onGone` is called once, when the socket is closed and the session knows. */
+  constructor(options: ClientSocketOptions, open: OpenSession, onGone: () => void = () => {}) {
     this.#options = options
     this.#open = open
+    this.#onGone = onGone
   }
 
   // ClientPort
@@ -143,6 +146,7 @@ export class ClientSocket implements ClientPort, SocketHandlers {
     if (this.#listener === null) this.#earlyEnd = end
     else this.#reportEnd(end)
     this.#count(end)
+    this.#onGone()
   }
 
   #reportEnd(end: ClientEnd): void {

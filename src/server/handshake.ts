@@ -44,7 +44,8 @@ export function readHandshake(response: HttpResponse, request: HttpRequest): Han
     sessionId: randomUUID(),
     method: request.getMethod(),
     path: request.getUrl(),
-    query: request.getQuery(),
+    // Undefined for a request without `?`, whatever its type says.
+    query: request.getQuery() ?? '',
     headers,
     remoteAddress: formatAddress(new Uint8Array(response.getRemoteAddress())),
   }

@@ -4,7 +4,9 @@
  */
 import type { Clock } from '../clock.ts'
 import { systemClock } from '../clock.ts'
+import type { ErrorCode } from '../errors.ts'
 import type { StreamDefaults, StreamQuery } from '../protocol/stream-request.ts'
+import type { ClientGuard } from './auth/principal.ts'
 import type { Handshake } from './handshake.ts'
 import type { ServerMetrics } from './metrics.ts'
 
@@ -20,8 +22,17 @@ export type HandshakeErrors = 'auto' | 'http' | 'websocket'
  */
 export type Authorize = (handshake: Handshake, query: StreamQuery) => Promise<void> | void
 
+/** A handshake that was refused for who asked, not for how: for the log. */
+export interface AccessRefusal {
+  readonly sessionId: string
+  readonly code: ErrorCode
+  readonly detail: string | null
+  readonly principal: string | null
+  readonly clientAddress: string
+}
+
 export interface ClientServerOptions {
-  /** Address to bind. Default `0.0.0.0`. */
+  /** Address to bind. Default `127.0.0.1`. */
   readonly host?: string
   /** Default 8080; 0 takes any free port. */
   readonly port?: number
@@ -44,11 +55,14 @@ export interface ClientServerOptions {
   readonly maxConnections?: number | null
   /** Default `auto`. */
   readonly handshakeErrors?: HandshakeErrors
-  /** Default: everybody may. */
+  /** Who may come in, and with what. Default: everybody, with everything. */
+  readonly guard?: ClientGuard | null
+  /** Asked after the guard. Default: everybody may. */
   readonly authorize?: Authorize | null
   readonly streamDefaults: StreamDefaults
   readonly clock?: Clock
   readonly metrics: ServerMetrics
+  readonly onAccessRefused?: (refusal: AccessRefusal) => void
   /** A bug outside of any session. */
   readonly onFailure: (error: unknown) => void
 }
@@ -78,7 +92,7 @@ const HANDSHAKE_ERRORS: readonly HandshakeErrors[] = ['auto', 'http', 'websocket
 /** @throws RangeError naming the option, its value and the rule. */
 export function resolveClientServerOptions(options: ClientServerOptions): ClientServerSettings {
   const settings: ClientServerSettings = {
-    host: '0.0.0.0',
+    host: '127.0.0.1',
     port: 8080,
     sharePort: false,
     maxMessageBytes: 64 * 1024,
@@ -88,7 +102,9 @@ export function resolveClientServerOptions(options: ClientServerOptions): Client
     closeTimeoutMs: 10_000,
     maxConnections: null,
     handshakeErrors: 'auto',
+    guard: null,
     authorize: null,
+    onAccessRefused: () => {},
     clock: systemClock,
     ...options,
   }

@@ -4,9 +4,11 @@
  */
 import { STATUS_CODES } from 'node:http'
 import type { HttpResponse } from 'uWebSockets.js'
-import type { RelayError } from '../errors.ts'
+import type { ErrorCode, RelayError } from '../errors.ts'
 import { errorMessage } from '../protocol/server-messages.ts'
 import type { NativeSocket, SocketHandlers } from './client-socket.ts'
+
+const CHALLENGE = 'Bearer realm="transcribe-relay"'
 
 export interface HttpRefusal {
   /** Status line: code and phrase. */
@@ -30,11 +32,27 @@ export function httpRefusal(error: RelayError, requestId: string, status = httpS
   }
   if (status === 426) headers.push(['Upgrade', 'websocket'], ['Sec-WebSocket-Version', '13'])
   if (status === 405) headers.push(['Allow', 'GET'])
+  const challenge = challengeOf(error.code)
+  if (challenge !== null && status === 401) headers.push(['WWW-Authenticate', challenge])
   return {
     status: `${status} ${STATUS_CODES[status]}`,
     headers,
     body: errorMessage(error, requestId),
     mustClose: error.code === 'draining',
+  }
+}
+
+/** What the answer 401 has to say (RFC 6750 §3): without an error where nothing was presented. */
+function challengeOf(code: ErrorCode): string | null {
+  switch (code) {
+    case 'token_missing':
+      return CHALLENGE
+    case 'token_invalid':
+      return `${CHALLENGE}, error="invalid_token"`
+    case 'token_expired':
+      return `${CHALLENGE}, error="invalid_token", error_description="The token has expired"`
+    default:
+      return null
   }
 }
 

@@ -1,10 +1,10 @@
 /**
  * From a request for `/v1/stream` to an open socket, or to a refusal.
  *
- * The checks run in one order: handshake, admission, query, `authorize`, admission again (it may have waited). Without
- * `authorize` all of it happens within the native handler. With it, the native request is gone by the time the answer is
- * known, so everything was copied; the client may be gone too; and the native library would wait for ever, so the time is
- * bounded here. Each attempt is settled exactly once.
+ * The checks run in one order: handshake, the guard's screen (origin, rates), admission, who it is, query, `authorize`,
+ * admission again (something may have waited), what it may do. Where nothing waits, all of it happens within the native
+ * handler. Else the native request is gone by the time the answer is known, so everything was copied; the client may be
+ * gone too; and the native library would wait for ever, so the time is bounded here. Each attempt is settled exactly once.
  */
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js'
 import type { Timer } from '../clock.ts'
@@ -13,6 +13,7 @@ import { RelayError } from '../errors.ts'
 import type { StreamQuery } from '../protocol/stream-request.ts'
 import { describeProblems, readStreamQuery } from '../protocol/stream-request.ts'
 import type { SessionHost } from '../session/host.ts'
+import type { Principal } from './auth/principal.ts'
 import type { SocketHandlers } from './client-socket.ts'
 import { ClientSocket } from './client-socket.ts'
 import type { Handshake } from './handshake.ts'
@@ -22,6 +23,18 @@ import { canRefuseBySocket, httpRefusal, RefusedSocket, writeRefusal } from './r
 
 /** Names the session in the answer to the handshake, for clients that can read it. */
 export const SESSION_ID_HEADER = 'X-Transcribe-Relay-Session-Id'
+
+/** Refusals for who asks; the others are for how it is asked, or have nothing to do with the client. */
+const ACCESS_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'token_missing',
+  'token_invalid',
+  'token_expired',
+  'origin_denied',
+  'forbidden',
+  'rate_limited',
+  'session_limit',
+  'auth_unavailable',
+])
 
 /** What a native socket carries from the upgrade on. */
 export interface SocketData {
@@ -52,6 +65,7 @@ export class UpgradeAttempt {
   readonly #handshake: Handshake
   readonly #startedMs: number
   #timer: Timer | null = null
+  #principal: Principal | null = null
   #isSettled = false
 
   constructor(
@@ -79,31 +93,46 @@ export class UpgradeAttempt {
   #check(): void {
     const malformed = checkHandshake(this.#handshake)
     if (malformed !== null) return this.#refuseByHttp(malformed)
+    const { guard } = this.#context.settings
+    guard?.screen(this.#handshake)
     this.#admit()
+    if (guard === null) return this.#ask()
+    const principal = guard.authenticate(this.#handshake)
+    if (principal instanceof Promise) return this.#wait(principal, known => this.#guardOnKnown(known))
+    this.#guardOnKnown(principal)
+  }
+
+  #guardOnKnown(principal: Principal): void {
+    this.#principal = principal
+    this.#ask()
+  }
+
+  #ask(): void {
     const query = this.#readQuery()
     const { authorize } = this.#context.settings
     const pending = authorize?.(this.#handshake, query)
     if (pending === undefined) return this.#accept(query)
-    this.#wait(pending, query)
+    this.#wait(pending, () => this.#accept(query))
   }
 
-  #wait(pending: Promise<void>, query: StreamQuery): void {
+  /** `next` may throw. */
+  #wait<Value>(pending: Promise<Value>, next: (value: Value) => void): void {
     const { clock, handshakeTimeoutMs } = this.#context.settings
-    this.#response.onAborted(() => this.#clientOnAbort())
-    this.#timer = clock.setTimer(handshakeTimeoutMs, () => this.#refuse(new RelayError('handshake_timeout')))
-    pending
-      .then(
-        () => this.#authorizeOnSuccess(query),
-        (error: unknown) => this.#refuse(this.#toRelayError(error)),
+    if (this.#timer === null) {
+      this.#response.onAborted(() => this.#clientOnAbort())
+      this.#timer = clock.setTimer(handshakeTimeoutMs, () =>
+        this.#refuse(new RelayError('handshake_timeout')),
       )
-      .catch(this.#context.settings.onFailure)
+    }
+    this.#resume(pending, next).catch(this.#context.settings.onFailure)
   }
 
-  #authorizeOnSuccess(query: StreamQuery): void {
-    if (this.#isSettled) return
+  async #resume<Value>(pending: Promise<Value>, next: (value: Value) => void): Promise<void> {
     try {
+      const value = await pending
+      if (this.#isSettled) return
       this.#admit()
-      this.#accept(query)
+      next(value)
     } catch (error) {
       this.#refuse(this.#toRelayError(error))
     }
@@ -115,7 +144,9 @@ export class UpgradeAttempt {
   }
 
   #readQuery(): StreamQuery {
-    const result = readStreamQuery(this.#handshake.query, this.#context.settings.streamDefaults)
+    const { settings } = this.#context
+    const query = settings.guard?.streamQuery(this.#handshake) ?? this.#handshake.query
+    const result = readStreamQuery(query, settings.streamDefaults)
     if (result.ok) return result.query
     throw new RelayError('invalid_request', { message: describeProblems(result.problems) })
   }
@@ -123,8 +154,15 @@ export class UpgradeAttempt {
   #accept(query: StreamQuery): void {
     const { settings, host } = this.#context
     const { sessionId, remoteAddress } = this.#handshake
-    const handlers = new ClientSocket(settings, client =>
-      host.open(client, { sessionId, query, remoteAddress }),
+    const request = { sessionId, query, remoteAddress }
+    const access =
+      this.#principal === null
+        ? null
+        : (settings.guard?.admit(this.#principal, this.#handshake, query) ?? null)
+    const handlers = new ClientSocket(
+      settings,
+      client => host.open(client, access === null ? request : { ...request, access }),
+      () => access?.release(),
     )
     this.#settle('accepted', 'normal')
     this.#upgrade(handlers)
@@ -132,12 +170,29 @@ export class UpgradeAttempt {
 
   #refuse(error: RelayError): void {
     if (this.#isSettled) return
-    const { handshakeErrors } = this.#context.settings
-    const isBySocket =
-      handshakeErrors === 'websocket' || (handshakeErrors === 'auto' && isFromBrowser(this.#handshake))
-    if (!isBySocket || !canRefuseBySocket(error)) return this.#refuseByHttp(error)
+    if (ACCESS_CODES.has(error.code)) this.#reportRefusal(error)
+    if (!this.#isToldBySocket(error)) return this.#refuseByHttp(error)
     this.#settle('rejected', error.code)
     this.#upgrade(new RefusedSocket(error, this.#handshake.sessionId))
+  }
+
+  #isToldBySocket(error: RelayError): boolean {
+    const { handshakeErrors } = this.#context.settings
+    if (!canRefuseBySocket(error) || handshakeErrors === 'http') return false
+    if (handshakeErrors === 'websocket') return true
+    // For a page that has no business here, no WebSocket is opened at all.
+    return isFromBrowser(this.#handshake) && error.code !== 'origin_denied'
+  }
+
+  #reportRefusal({ code, detail }: RelayError): void {
+    const { onAccessRefused, onFailure } = this.#context.settings
+    const { remoteAddress: clientAddress, sessionId } = this.#handshake
+    const principal = this.#principal?.name ?? null
+    try {
+      onAccessRefused({ sessionId, code, detail, principal, clientAddress })
+    } catch (error) {
+      onFailure(error)
+    }
   }
 
   #refuseByHttp(error: RelayError): void {

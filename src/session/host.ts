@@ -3,8 +3,20 @@
  * `session/registry.ts` answers. Nothing else of the sessions is visible to the server.
  */
 import type { RelayError } from '../errors.ts'
-import type { StreamQuery } from '../protocol/stream-request.ts'
+import type { StreamQuery, StreamRequest } from '../protocol/stream-request.ts'
 import type { ClientListener, ClientPort } from './ports.ts'
+
+/** What an accepted client may do. Made by the server, asked by the session; it may not throw. */
+export interface ClientAccess {
+  /** Who it is, for the log. `null`: nobody was asked. */
+  readonly principal: string | null
+  /** How it was known: `key`, `jwt`, …; for the log. */
+  readonly method: string
+  /** `null`, or why these parameters may not be used. Asked for a `Configure` message; the query was checked before. */
+  refusalOf(stream: StreamRequest): RelayError | null
+  /** `null`, or what ends the session now: the allowance ran out. Asked at every tick. */
+  endOf(nowMs: number): RelayError | null
+}
 
 /** What the server knows of an accepted client. */
 export interface SessionRequest {
@@ -13,6 +25,8 @@ export interface SessionRequest {
   readonly query: StreamQuery
   /** Address of the peer, for the log. */
   readonly remoteAddress: string
+  /** Absent: everything is allowed. */
+  readonly access?: ClientAccess
 }
 
 export interface SessionHost {

@@ -3,7 +3,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
-import type { SessionHost, SessionRequest } from './host.ts'
+import type { ClientAccess, SessionHost, SessionRequest } from './host.ts'
 import type { ClientListener, ClientPort } from './ports.ts'
 import { Session, type SessionDependencies } from './session.ts'
 
@@ -30,7 +30,7 @@ export class SessionRegistry implements SessionHost {
   readonly #options: RegistryOptions
   readonly #deps: RegistryDependencies
   readonly #sessionDeps: SessionDependencies
-  readonly #sessions = new Set<Session>()
+  readonly #sessions = new Map<Session, ClientAccess | null>()
   readonly #emptyWaiters: (() => void)[] = []
   #ticker: Timer | null
   #isDraining = false
@@ -58,7 +58,7 @@ export class SessionRegistry implements SessionHost {
 
   open(client: ClientPort, request: SessionRequest): ClientListener {
     const session = new Session(request, client, this.#sessionDeps)
-    this.#sessions.add(session)
+    this.#sessions.set(session, request.access ?? null)
     session.start()
     // It was let in before the drain and opened after it.
     if (this.#isDraining) this.#announceDrain(session)
@@ -67,13 +67,17 @@ export class SessionRegistry implements SessionHost {
 
   tick(): void {
     const nowMs = this.#deps.clock.monotonicMs()
-    for (const session of this.#sessions) session.tick(nowMs)
+    for (const [session, access] of this.#sessions) {
+      session.tick(nowMs)
+      const overrun = access?.endOf(nowMs) ?? null
+      if (overrun !== null) session.finishWith(overrun)
+    }
   }
 
   buffered(side: 'client' | 'upstream'): BufferedBytes {
     let sum = 0
     let max = 0
-    for (const session of this.#sessions) {
+    for (const session of this.#sessions.keys()) {
       const bytes = side === 'client' ? session.clientBufferedBytes : session.upstreamBufferedBytes
       sum += bytes
       if (bytes > max) max = bytes
@@ -85,17 +89,17 @@ export class SessionRegistry implements SessionHost {
   announceDrain(): void {
     if (this.#isDraining) return
     this.#isDraining = true
-    for (const session of this.#sessions) this.#announceDrain(session)
+    for (const session of this.#sessions.keys()) this.#announceDrain(session)
   }
 
   /** Ends the audio of every session; each delivers its finals and closes with 1012. */
   finishAll(): void {
-    for (const session of this.#sessions) session.finishWith('drain_deadline')
+    for (const session of this.#sessions.keys()) session.finishWith('drain_deadline')
   }
 
   /** Ends every session now, with 1012. */
   abortAll(): void {
-    for (const session of this.#sessions) session.abort('drain_deadline')
+    for (const session of this.#sessions.keys()) session.abort('drain_deadline')
   }
 
   /** Resolves when no session is left. */

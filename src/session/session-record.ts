@@ -4,15 +4,16 @@
  */
 import { ERRORS, type ErrorCode, type RelayError } from '../errors.ts'
 import { roundMs } from '../protocol/server-messages.ts'
-import type { SessionRequest } from './host.ts'
+import type { ClientAccess, SessionRequest } from './host.ts'
 import type { StreamParts } from './stream-parts.ts'
 import type { UpstreamLink } from './upstream-link.ts'
 
 export type SessionRecord = Readonly<Record<string, unknown>>
 
-export function startRecord({ sessionId, query, remoteAddress }: SessionRequest): SessionRecord {
+export function startRecord({ sessionId, query, remoteAddress, access }: SessionRequest): SessionRecord {
   return {
     session_id: sessionId,
+    ...principalOf(access),
     client_address: remoteAddress,
     ...(query.kind === 'configure'
       ? { configure: true }
@@ -69,8 +70,13 @@ export function sessionFigures(
   }
 }
 
+/** Who it was, in both lines: an audit needs no join. */
+function principalOf(access: ClientAccess | undefined): SessionRecord {
+  return access?.principal == null ? {} : { principal: access.principal, auth: access.method }
+}
+
 export function endRecord(
-  sessionId: string,
+  { sessionId, access }: SessionRequest,
   code: ErrorCode,
   error: RelayError | null,
   durationSeconds: number,
@@ -80,6 +86,7 @@ export function endRecord(
   const opening = link?.opening ?? null
   return {
     session_id: sessionId,
+    ...principalOf(access),
     reason: code,
     class: ERRORS[code].class,
     ...(error?.detail == null ? {} : { detail: error.detail }),

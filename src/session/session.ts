@@ -16,12 +16,8 @@ import {
   rolloverMessage,
   type WarningCode,
 } from '../protocol/server-messages.ts'
-import {
-  describeProblems,
-  readStreamRequest,
-  type StreamDefaults,
-  type StreamRequest,
-} from '../protocol/stream-request.ts'
+import { type StreamDefaults, type StreamRequest } from '../protocol/stream-request.ts'
+import { configureStream } from './configure.ts'
 import type { SessionRequest } from './host.ts'
 import { TokenBucket } from './pace.ts'
 import { Outbox } from './outbox.ts'
@@ -240,9 +236,9 @@ export class Session implements ClientListener, LinkOwner {
     if (this.#state !== 'closed') this.#outbox.send(drainingMessage(reconnectInMs))
   }
 
-  /** Ends the audio here, delivers what is final, then closes with `code`. */
-  finishWith(code: ErrorCode): void {
-    this.#finish(new RelayError(code))
+  /** Ends the audio here, delivers what is final, then closes with the error. */
+  finishWith(outcome: ErrorCode | RelayError): void {
+    this.#finish(typeof outcome === 'string' ? new RelayError(outcome) : outcome)
   }
 
   /** Ends at once. */
@@ -260,9 +256,9 @@ export class Session implements ClientListener, LinkOwner {
         'Configure must be the first message, and needs configure=true in the URL.',
       )
     }
-    const result = readStreamRequest(new Map([...query.given, ...given]), this.#deps.defaults)
-    if (!result.ok) return this.#fail('invalid_request', describeProblems(result.problems))
-    this.#open(result.stream)
+    const stream = configureStream(new Map([...query.given, ...given]), this.#deps.defaults, this.#request)
+    if (stream instanceof RelayError) return this.#endWith(stream)
+    this.#open(stream)
   }
 
   #open(stream: StreamRequest): void {
@@ -378,7 +374,7 @@ export class Session implements ClientListener, LinkOwner {
     const { clock, log, metrics, onClosed } = this.#deps
     const durationSeconds = (clock.monotonicMs() - this.#startedMs) / 1000
     metrics.countSessionEnded(code, durationSeconds)
-    log.sessionOnEnd(endRecord(this.id, code, error, durationSeconds, figures, this.#link))
+    log.sessionOnEnd(endRecord(this.#request, code, error, durationSeconds, figures, this.#link))
     onClosed(this)
   }
 

@@ -130,6 +130,7 @@ t.test('a number has a unit, and its key ends with it', async t => {
     seconds: /Seconds$/,
     bytes: /Bytes$/,
     'messages per second': /PerSecond$/,
+    'handshakes per second': /PerSecond$/,
   }
   for (const key of OPTION_KEYS) {
     const definition = definitionOf(key)
@@ -158,6 +159,9 @@ t.test('the options hold every limit that a session wants', async t => {
 /** For each rule, a choice that breaks it and no other; the next test sees that none is missing. */
 const BREAKING: Readonly<Record<string, Partial<RelayOptions>>> = {
   'two-ports': { port: 9090 },
+  'exposed-needs-auth': { host: '192.0.2.1' },
+  'keys-from-somewhere': { auth: ['keys'] },
+  'keys-are-asked-for': { apiKeysFile: '/keys.json' },
   'a-session-a-worker': { workers: 8, maxSessions: 7 },
   'chunk-in-range': { chunkMs: 50, minChunkMs: 60 },
   'partials-before-soft': { clientPartialsBufferBytes: 65_537 },
@@ -190,7 +194,11 @@ t.test('every rule between options is broken by something, and says which option
 t.test('the rules leave room for what is sound', async t => {
   const sound: Partial<RelayOptions>[] = [
     { port: 0, opsPort: 0 },
-    { port: 9090, opsPort: 9090, host: '10.0.0.1', opsHost: '127.0.0.1' },
+    { port: 9090, opsPort: 9090, host: '127.0.0.2', opsHost: '127.0.0.1' },
+    { host: '::1' },
+    { host: '0.0.0.0', insecure: true },
+    { host: '0.0.0.0', auth: ['keys'], apiKeys: [`a:${'0'.repeat(64)}`] },
+    { auth: ['none', 'keys'], apiKeysFile: '/keys.json' },
     { silence: 'fill', audioTimeoutMs: 3_600_000 },
     { endpoint: 'ws://127.0.0.1:4000' },
     { endpoint: 'https://vpce-1.example:8443/', region: 'us-gov-west-1' },
@@ -199,7 +207,9 @@ t.test('the rules leave room for what is sound', async t => {
   ]
   for (const overrides of sound) t.match(resolveOptions({ overrides }).options, overrides)
   t.same(
-    problemsOf(() => resolveOptions({ overrides: { port: 9090, host: '10.0.0.1' } })).map(({ path }) => path),
+    problemsOf(() => resolveOptions({ overrides: { port: 9090, host: '127.0.0.2' } })).map(
+      ({ path }) => path,
+    ),
     ['option port'],
     'a wildcard address meets every other one',
   )

@@ -61,6 +61,7 @@ t.test(
   async t => {
     const asked: string[] = []
     const world = await startWorld(t, {
+      relay: { allowedOrigins: ['https://page.test'] },
       dependencies: {
         authorize: ({ headers, path }, query) => {
           asked.push(`${path} ${query.kind}`)

@@ -13,7 +13,7 @@ const NEEDED: ClientServerOptions = {
 t.test('completes the options with their documented defaults, and freezes them', test => {
   const settings = resolveClientServerOptions(NEEDED)
   test.match(settings, {
-    host: '0.0.0.0',
+    host: '127.0.0.1',
     port: 8080,
     maxMessageBytes: 65_536,
     clientHardBufferBytes: 262_144,
@@ -22,6 +22,7 @@ t.test('completes the options with their documented defaults, and freezes them',
     closeTimeoutMs: 10_000,
     maxConnections: null,
     handshakeErrors: 'auto',
+    guard: null,
     authorize: null,
   })
   test.equal(settings.clock, systemClock)

@@ -1,0 +1,37 @@
+/**
+ * Who a client is, once it is known, and how the guard of the client port is asked.
+ */
+import type { StreamQuery } from '../../protocol/stream-request.ts'
+import type { ClientAccess } from '../../session/host.ts'
+import type { Handshake } from '../handshake.ts'
+import type { Grants } from './grants.ts'
+
+/** How a client showed who it is. `none`: it was not asked. */
+export type AuthMethod = 'none' | 'key' | 'jwt' | 'token'
+
+export interface Principal {
+  /** For the log, and what limits are counted by. `null` for clients that were not asked. */
+  readonly name: string | null
+  readonly method: AuthMethod
+  readonly grants: Grants
+}
+
+/** A client that is in. It counts until `release`, which is called once, when its socket is closed. */
+export interface AdmittedClient extends ClientAccess {
+  release(): void
+}
+
+/** Decides who may come in. Every method throws a `RelayError` to refuse. */
+export interface ClientGuard {
+  /** Origin and rates: cheap, and before anything else of the request is believed. */
+  screen(handshake: Handshake): void
+  /** Who it is. Without a promise where nothing has to be waited for. */
+  authenticate(handshake: Handshake): Promise<Principal> | Principal
+  /** What it may do, and that its limits are not reached. */
+  admit(principal: Principal, handshake: Handshake, query: StreamQuery): AdmittedClient
+  /** The query without what is the guard's own: a token that stood in it. */
+  streamQuery(handshake: Handshake): string
+}
+
+/** Printable ASCII. Where a name comes from an identity provider, it is in log lines all the same. */
+export const PRINCIPAL_NAME_PATTERN = /^[\x21-\x7e]{1,128}$/

@@ -1,0 +1,42 @@
+/**
+ * How often something may happen: a bucket that refuses without a debt, so that who keeps asking is served again in time.
+ */
+
+/** Unused rate that is saved up, in seconds of it. */
+const BURST_SECONDS = 2
+
+export class RateLimit {
+  readonly #perMs: number
+  readonly #capacity: number
+  #tokens: number
+  #filledAtMs: number
+
+  /** `burst`: how many may come at once. */
+  constructor(perSecond: number, nowMs: number, burst = perSecond * BURST_SECONDS) {
+    this.#perMs = perSecond / 1000
+    this.#capacity = Math.max(1, burst)
+    this.#tokens = this.#capacity
+    this.#filledAtMs = nowMs
+  }
+
+  /** 0 when it may happen now, and then it has; else how long until it may, milliseconds. */
+  take(nowMs: number): number {
+    this.#fill(nowMs)
+    if (this.#tokens >= 1) {
+      this.#tokens -= 1
+      return 0
+    }
+    return Math.ceil((1 - this.#tokens) / this.#perMs)
+  }
+
+  /** Nothing to remember: a new one would say the same. */
+  isFull(nowMs: number): boolean {
+    this.#fill(nowMs)
+    return this.#tokens >= this.#capacity
+  }
+
+  #fill(nowMs: number): void {
+    this.#tokens = Math.min(this.#capacity, this.#tokens + (nowMs - this.#filledAtMs) * this.#perMs)
+    this.#filledAtMs = nowMs
+  }
+}
