@@ -138,6 +138,7 @@ export function createAccessLog(
 ): {
   fileOnReload(file: string, entries: number): void
   fileOnFailure(file: string, error: unknown): void
+  signingKeysOnLoad(keys: number | null, error: unknown): void
   clientOnRefused(record: object): void
 } {
   const quota = new LineQuota(REFUSED_LINES_PER_SECOND, clock)
@@ -147,6 +148,10 @@ export function createAccessLog(
     },
     fileOnFailure(file: string, error: unknown): void {
       logger.error('file not reloaded', { file, error: asError(error) })
+    },
+    signingKeysOnLoad(keys: number | null, error: unknown): void {
+      if (keys === null) logger.error('signing keys not loaded', { error: asError(error) })
+      else logger.info('signing keys loaded', { keys })
     },
     clientOnRefused(record: object): void {
       const skipped = quota.take()

@@ -102,6 +102,8 @@ export interface UrlDefinition extends DefinitionBase {
   /** `null`: not set. */
   readonly default: string | null
   readonly schemes: readonly string[]
+  /** A path may stand behind the host. */
+  readonly mayHavePath?: true
 }
 
 export interface ParametersDefinition extends DefinitionBase {

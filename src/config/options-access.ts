@@ -6,6 +6,10 @@ import type { OptionDefinition } from './definition.ts'
 const PATH_PATTERN = /^[\x20-\x7e]{1,255}$/
 const PATH_SHAPE = 'a path of at most 255 printable characters'
 
+/** What identifies somebody in a JWT: a URI or a word. */
+const CLAIM_PATTERN = /^[\x21-\x7e]{1,255}$/
+const CLAIM_SHAPE = 'at most 255 printable characters without blanks'
+
 const ORIGIN_PATTERN =
   /^(?:\*|loopback|https?:\/\/(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]{2,39}\])(?::\d{1,5})?)$/
 
@@ -14,10 +18,10 @@ export const ACCESS_OPTIONS = {
     theme: 'access',
     kind: 'list',
     default: ['none'],
-    pattern: /^(?:none|keys)$/,
-    maxItems: 2,
-    shape: 'one of none, keys',
-    doc: 'How clients show who they are; several at once. `none`: they need not, which is allowed on loopback only, unless `insecure` says otherwise. `keys`: API keys. See [authentication.md](authentication.md).',
+    pattern: /^(?:none|keys|jwt|tokens)$/,
+    maxItems: 4,
+    shape: 'one of none, keys, jwt, tokens',
+    doc: 'How clients show who they are; several at once. `none`: they need not, which is allowed on loopback only, unless `insecure` says otherwise. `keys`: API keys. `jwt`: tokens of an identity provider. `tokens`: short-lived tokens that the relay gives out for API keys, for browsers. See [authentication.md](authentication.md).',
   },
   insecure: {
     theme: 'access',
@@ -42,6 +46,116 @@ export const ACCESS_OPTIONS = {
     shape: 'a name and the SHA-256 of a key, like clinic:9f86…',
     secret: true,
     doc: 'API keys without a file: names and SHA-256 digests. They have no limits of their own.',
+  },
+  jwtIssuer: {
+    theme: 'access',
+    kind: 'string',
+    default: null,
+    pattern: CLAIM_PATTERN,
+    shape: CLAIM_SHAPE,
+    doc: 'What the claim `iss` of a JWT must be, exactly.',
+  },
+  jwtAudience: {
+    theme: 'access',
+    kind: 'string',
+    default: null,
+    pattern: CLAIM_PATTERN,
+    shape: CLAIM_SHAPE,
+    doc: 'What the claim `aud` of a JWT must be or hold: the name of this relay at the provider.',
+  },
+  jwtAlgorithms: {
+    theme: 'access',
+    kind: 'list',
+    default: ['RS256', 'ES256', 'EdDSA'],
+    pattern: /^(?:[HREP]S(?:256|384|512)|EdDSA|Ed25519)$/,
+    maxItems: 14,
+    shape: 'one of HS256 to HS512, RS256 to RS512, PS256 to PS512, ES256 to ES512, EdDSA, Ed25519',
+    doc: 'Signatures that are taken. What a token says of itself does not count.',
+  },
+  jwtType: {
+    theme: 'access',
+    kind: 'string',
+    default: 'at+jwt',
+    pattern: /^[A-Za-z0-9][A-Za-z0-9.+/-]{0,63}$/,
+    shape: 'a media type, with or without application/',
+    doc: 'What `typ` in the header of a JWT must be, so that no ID token passes for an access token (RFC 9068). Some providers write `JWT`.',
+  },
+  jwtLeewaySeconds: {
+    theme: 'access',
+    kind: 'integer',
+    unit: 'seconds',
+    default: 30,
+    min: 0,
+    max: 300,
+    doc: 'How far the clocks of relay and provider may be apart.',
+  },
+  jwtGrantsClaim: {
+    theme: 'access',
+    kind: 'string',
+    default: 'transcribe_relay',
+    pattern: CLAIM_PATTERN,
+    shape: CLAIM_SHAPE,
+    doc: 'Claim of a JWT that holds grants. A token without it is not limited by any.',
+  },
+  jwtKeysFile: {
+    theme: 'access',
+    kind: 'string',
+    default: null,
+    pattern: PATH_PATTERN,
+    shape: PATH_SHAPE,
+    doc: 'JWK set of the keys that sign, or of the secrets of HS256 to HS512. Read again when it changes.',
+  },
+  jwksUrl: {
+    theme: 'access',
+    kind: 'url',
+    default: null,
+    schemes: ['https', 'http'],
+    mayHavePath: true,
+    doc: 'Where the provider publishes the keys that sign. Without TLS on loopback only.',
+  },
+  jwksRefreshSeconds: {
+    theme: 'access',
+    kind: 'integer',
+    unit: 'seconds',
+    default: 600,
+    min: 10,
+    max: 86_400,
+    doc: 'Age at which the keys of `jwksUrl` are loaded again. While that fails, those that are there are used. A key that is no longer among them is good for this long.',
+  },
+  jwksRetrySeconds: {
+    theme: 'access',
+    kind: 'integer',
+    unit: 'seconds',
+    default: 30,
+    min: 1,
+    max: 3600,
+    doc: 'Least time between two loads, also when tokens with unknown keys ask for one.',
+  },
+  jwksTimeoutMs: {
+    theme: 'access',
+    kind: 'integer',
+    unit: 'milliseconds',
+    default: 3000,
+    min: 100,
+    max: 30_000,
+    doc: 'Time for one load.',
+  },
+  tokenMaxSeconds: {
+    theme: 'access',
+    kind: 'integer',
+    unit: 'seconds',
+    default: 300,
+    min: 1,
+    max: 3600,
+    doc: 'Longest life of a token of `POST /v1/tokens`: until the session begins.',
+  },
+  tokenSecretFile: {
+    theme: 'access',
+    kind: 'string',
+    default: null,
+    pattern: PATH_PATTERN,
+    shape: PATH_SHAPE,
+    doc: 'Secret that signs those tokens, 32 bytes of text or more, the same in every relay behind one address. Without it each process makes one up.',
   },
   tokenInQuery: {
     theme: 'access',

@@ -133,7 +133,66 @@ export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
     holds: ({ auth, apiKeys, apiKeysFile }) =>
       auth.includes('keys') || (apiKeysFile === null && apiKeys.length === 0),
   },
+  {
+    name: 'jwt-says-whose',
+    fields: ['auth', 'jwtIssuer', 'jwtAudience'],
+    rule: 'must not hold jwt without jwtIssuer and jwtAudience: a token of another service would do',
+    holds: ({ auth, jwtAudience, jwtIssuer }) =>
+      !auth.includes('jwt') || (jwtIssuer !== null && jwtAudience !== null),
+  },
+  {
+    name: 'jwt-keys-from-one-place',
+    fields: ['auth', 'jwtKeysFile', 'jwksUrl'],
+    rule: 'must come with jwtKeysFile or jwksUrl where it holds jwt, and with one of them only',
+    holds: ({ auth, jwksUrl, jwtKeysFile }) =>
+      !auth.includes('jwt') || (jwtKeysFile === null) !== (jwksUrl === null),
+  },
+  {
+    name: 'secrets-from-files',
+    fields: ['jwtAlgorithms', 'jwksUrl'],
+    rule: 'must not hold HS256 to HS512 with jwksUrl: their key is a secret, and what has a URL is none',
+    holds: ({ jwksUrl, jwtAlgorithms }) =>
+      jwksUrl === null || !jwtAlgorithms.some(name => name.startsWith('HS')),
+  },
+  {
+    name: 'some-algorithm',
+    fields: ['jwtAlgorithms', 'auth'],
+    rule: 'must not be empty where auth holds jwt',
+    holds: ({ auth, jwtAlgorithms }) => !auth.includes('jwt') || jwtAlgorithms.length > 0,
+  },
+  {
+    name: 'signing-keys-by-tls',
+    fields: ['jwksUrl'],
+    rule: 'must be an https URL, or of loopback',
+    holds: ({ jwksUrl }) =>
+      jwksUrl === null || jwksUrl.startsWith('https:') || isLoopback(unbracket(new URL(jwksUrl).hostname)),
+  },
+  {
+    name: 'signing-keys-in-time',
+    fields: ['jwksTimeoutMs', 'handshakeTimeoutMs', 'jwksUrl'],
+    rule: 'must be below handshakeTimeoutMs, or a slow provider is told as a slow relay',
+    holds: ({ handshakeTimeoutMs, jwksTimeoutMs, jwksUrl }) =>
+      jwksUrl === null || jwksTimeoutMs < handshakeTimeoutMs,
+  },
+  {
+    name: 'tokens-for-keys',
+    fields: ['auth'],
+    rule: 'must hold keys where it holds tokens: a token is given out for an API key',
+    holds: ({ auth }) => !auth.includes('tokens') || auth.includes('keys'),
+  },
+  {
+    name: 'tokens-of-every-worker',
+    fields: ['tokenSecretFile', 'workers', 'auth'],
+    rule: 'must be given with tokens in auth and more than one worker, or each takes only tokens of its own',
+    holds: ({ auth, tokenSecretFile, workers }) =>
+      !auth.includes('tokens') || workers === 1 || tokenSecretFile !== null,
+  },
 ] satisfies OptionRule[])
+
+/** `[::1]` → `::1` */
+function unbracket(host: string): string {
+  return host.replace(/^\[|\]$/g, '')
+}
 
 /** Whether a client need not show who it is. An empty list asks for nothing either. */
 export function letsAnybodyIn(auth: readonly string[]): boolean {

@@ -9,6 +9,7 @@ import type {
   NumberDefinition,
   OptionDefinition,
   ParametersDefinition,
+  UrlDefinition,
 } from './definition.ts'
 
 export type Checked =
@@ -60,7 +61,7 @@ export function checkValue(definition: OptionDefinition, value: unknown): Checke
     case 'string':
       return typeof value === 'string' && definition.pattern.test(value) ? pass(value) : failure
     case 'url':
-      return typeof value === 'string' && isPlainUrl(value, definition.schemes) ? pass(value) : failure
+      return typeof value === 'string' && isPlainUrl(value, definition) ? pass(value) : failure
     case 'list':
       return isListOf(value, definition.pattern, definition.maxItems)
         ? pass(Object.freeze([...value]))
@@ -87,7 +88,7 @@ export function describeBounds(definition: OptionDefinition): string {
     case 'string':
       return `must be ${definition.shape}`
     case 'url':
-      return `must be a URL (${definition.schemes.join(', ')}) of a host, with nothing behind it`
+      return `must be a URL (${definition.schemes.join(', ')}) of a host, with ${definition.mayHavePath === true ? 'at most a path' : 'nothing'} behind it`
     case 'list':
       return `must be a list of at most ${definition.maxItems}, each ${definition.shape}`
     default:
@@ -129,7 +130,7 @@ function isIntegerFrom(value: unknown, min: number, max: number): value is numbe
   return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
 }
 
-function isPlainUrl(text: string, schemes: readonly string[]): boolean {
+function isPlainUrl(text: string, { mayHavePath, schemes }: UrlDefinition): boolean {
   if (text.length > MAX_URL_CHARS || !URL.canParse(text)) return false
   const url = new URL(text)
   // `search` and `hash` are empty for a lone `?` or `#` too, so the text itself is asked.
@@ -138,7 +139,7 @@ function isPlainUrl(text: string, schemes: readonly string[]): boolean {
     url.hostname !== '' &&
     url.username === '' &&
     url.password === '' &&
-    url.pathname === '/' &&
+    (url.pathname === '/' || mayHavePath === true) &&
     !/[?#\s]/.test(text)
   )
 }

@@ -12,6 +12,7 @@ import { checkHandshake, readHandshake, STREAM_PATH } from './handshake.ts'
 import type { ClientServerOptions, ClientServerSettings } from './options.ts'
 import { resolveClientServerOptions } from './options.ts'
 import { httpRefusal, writeRefusal } from './refusal.ts'
+import { TokenRequest, TOKENS_PATH } from './token-endpoint.ts'
 import type { SocketData, UpgradeAnswer, UpgradeContext } from './upgrade.ts'
 import { reportHandshake, SESSION_ID_HEADER, UpgradeAttempt } from './upgrade.ts'
 import type { Uws, UwsApp, UwsBuild } from './uws.ts'
@@ -102,6 +103,7 @@ class UwsClientServer implements ClientServer {
     this.#app = app
     app.filter((response, change) => this.#socketOnCount(response, Number(change)))
     app.ws<SocketData>(STREAM_PATH, this.#behavior(uws))
+    this.#offerTokens(app)
     app.any('/*', (response, request) => this.#clientOnRequest(response, request))
     return this.#bind(uws, app)
   }
@@ -117,6 +119,16 @@ class UwsClientServer implements ClientServer {
     this.stopListening()
     this.#app?.close()
     this.#app = null
+  }
+
+  #offerTokens(app: UwsApp): void {
+    const { guard } = this.#settings
+    if (guard?.issuesTokens !== true) return
+    app.post(TOKENS_PATH, (response, request) =>
+      this.#guard(response, () =>
+        new TokenRequest(this.#settings, guard, response, request).start(this.#refusalOfServer()),
+      ),
+    )
   }
 
   #bind(uws: Uws, app: UwsApp): ListenAddress {

@@ -170,7 +170,7 @@ export class UpgradeAttempt {
 
   #refuse(error: RelayError): void {
     if (this.#isSettled) return
-    if (ACCESS_CODES.has(error.code)) this.#reportRefusal(error)
+    reportRefusal(this.#context.settings, this.#handshake, error, this.#principal)
     if (!this.#isToldBySocket(error)) return this.#refuseByHttp(error)
     this.#settle('rejected', error.code)
     this.#upgrade(new RefusedSocket(error, this.#handshake.sessionId))
@@ -182,17 +182,6 @@ export class UpgradeAttempt {
     if (handshakeErrors === 'websocket') return true
     // For a page that has no business here, no WebSocket is opened at all.
     return isFromBrowser(this.#handshake) && error.code !== 'origin_denied'
-  }
-
-  #reportRefusal({ code, detail }: RelayError): void {
-    const { onAccessRefused, onFailure } = this.#context.settings
-    const { remoteAddress: clientAddress, sessionId } = this.#handshake
-    const principal = this.#principal?.name ?? null
-    try {
-      onAccessRefused({ sessionId, code, detail, principal, clientAddress })
-    } catch (error) {
-      onFailure(error)
-    }
   }
 
   #refuseByHttp(error: RelayError): void {
@@ -244,6 +233,21 @@ export function reportHandshake(
   try {
     metrics.countHandshake(outcome, code)
     if (durationMs !== null) metrics.observeHandshakeSeconds(durationMs / 1000)
+  } catch (error) {
+    onFailure(error)
+  }
+}
+
+/** Tells the log of a refusal for who asks; of any other it is not told. */
+export function reportRefusal(
+  { onAccessRefused, onFailure }: Pick<ClientServerSettings, 'onAccessRefused' | 'onFailure'>,
+  { remoteAddress: clientAddress, sessionId }: Handshake,
+  { code, detail }: RelayError,
+  principal: Principal | null,
+): void {
+  if (!ACCESS_CODES.has(code)) return
+  try {
+    onAccessRefused({ sessionId, code, detail, principal: principal?.name ?? null, clientAddress })
   } catch (error) {
     onFailure(error)
   }

@@ -214,7 +214,7 @@ export class RawSocket extends EventEmitter {
   }
 }
 
-function encodeHandshake(key: string, options: HandshakeOptions): string {
+export function encodeHandshake(key: string, options: HandshakeOptions): string {
   const lines: Record<string, string | null> = {
     host: 'relay.test',
     upgrade: 'websocket',

@@ -2,7 +2,7 @@
  * The guard of the client port: every check of who comes in, in one order, from the parts beside it.
  *
  *     screen        origin, handshakes per second          before anything of the request is believed
- *     authenticate  where the token stands, whose it is    an API key without waiting
+ *     authenticate  where the token stands, whose it is    an API key without waiting, a JWT by its signature
  *     admit         grants, sessions, minutes              when everything else was in order
  *
  * A request without a token is `token_missing`; one with a token is never let in without it being valid. Why a token is
@@ -13,8 +13,15 @@ import { RelayError } from '../../errors.ts'
 import type { StreamQuery, StreamRequest } from '../../protocol/stream-request.ts'
 import type { Handshake } from '../handshake.ts'
 import { AddressLimits } from './address-limits.ts'
+import type { ApiKey } from './api-keys.ts'
 import { KeyRing, MAX_KEYS_FILE_BYTES, parseKeysFile, parseKeyWord } from './api-keys.ts'
-import { NO_GRANTS_LIMIT, refusalOfRegion, refusalOfStream } from './grants.ts'
+import type { IssuedToken } from './client-tokens.ts'
+import { ClientTokens, MAX_SECRET_FILE_BYTES } from './client-tokens.ts'
+import { narrowGrants, NO_GRANTS_LIMIT, refusalOfRegion, refusalOfStream } from './grants.ts'
+import type { JwtVerifier } from './jwt.ts'
+import { looksLikeJwt } from './jwt.ts'
+import type { GuardPart } from './jwt-setup.ts'
+import { createJwtParts } from './jwt-setup.ts'
 import type { AccessLog, AccessOptions } from './options.ts'
 import { OriginList } from './origins.ts'
 import type { AdmittedClient, ClientGuard, Principal } from './principal.ts'
@@ -40,7 +47,10 @@ export class AccessGuard implements ClientGuard {
   readonly #ledger: UsageLedger
   readonly #isOpen: boolean
   readonly #takesTokens: boolean
-  readonly #keysFile: WatchedFile | null
+  /** What has to be read before clients come, and ended with the relay. */
+  readonly #parts: GuardPart[] = []
+  readonly #jwt: JwtVerifier | null
+  readonly #tokens: ClientTokens | null
   #keys: KeyRing
 
   constructor(options: AccessOptions, deps: GuardDependencies) {
@@ -52,16 +62,18 @@ export class AccessGuard implements ClientGuard {
     this.#isOpen = options.auth.includes('none')
     this.#takesTokens = options.auth.some(mode => mode !== 'none')
     this.#keys = new KeyRing(options.apiKeys.map(parseKeyWord))
-    this.#keysFile = options.auth.includes('keys') ? this.#watchKeys() : null
+    if (options.auth.includes('keys')) this.#watchKeys()
+    this.#jwt = options.auth.includes('jwt') ? this.#createVerifier() : null
+    this.#tokens = options.auth.includes('tokens') ? this.#createTokens() : null
   }
 
   /** Loads what it needs to know. @throws AuthFileError */
   async start(): Promise<void> {
-    await this.#keysFile?.start()
+    for (const part of this.#parts) await part.start()
   }
 
   close(): void {
-    this.#keysFile?.close()
+    for (const part of this.#parts) part.close()
   }
 
   screen(handshake: Handshake): void {
@@ -69,7 +81,7 @@ export class AccessGuard implements ClientGuard {
     this.#origins.check(handshake.headers.get('origin'))
   }
 
-  authenticate(handshake: Handshake): Principal {
+  authenticate(handshake: Handshake): Promise<Principal> | Principal {
     if (!this.#takesTokens) return ANYBODY
     const token = readToken(handshake, this.#options.tokenInQuery)
     if (token !== null) return this.#principalOf(token)
@@ -83,28 +95,61 @@ export class AccessGuard implements ClientGuard {
       refusalOfRegion(grants, this.#deps.region) ??
       (query.kind === 'ready' ? refusalOfStream(grants, query.stream) : null)
     if (refusal !== null) throw refusal
+    if (principal.token !== undefined) this.#tokens?.checkUnused(principal.token)
     const leave = this.#addresses.enter(handshake.remoteAddress)
-    try {
-      return this.#enter(principal, leave)
-    } catch (error) {
-      leave()
-      throw error
-    }
+    return this.#useUp(principal, this.#enter(principal, leave))
   }
 
   streamQuery({ query }: Handshake): string {
     return this.#takesTokens && this.#options.tokenInQuery ? withoutToken(query) : query
   }
 
-  #principalOf(token: string): Principal {
+  get issuesTokens(): boolean {
+    return this.#tokens !== null
+  }
+
+  async issueToken(handshake: Handshake, body: string): Promise<IssuedToken> {
+    if (this.#tokens === null) throw new RelayError('not_found')
+    return this.#tokens.issue(this.#keyOf(handshake).name, body)
+  }
+
+  #keyOf(handshake: Handshake): ApiKey {
+    const token = readToken(handshake, false)
+    if (token === null) throw new RelayError('token_missing')
     const key = this.#keys.find(token)
     if (key === null) throw new RelayError('token_invalid', { detail: 'no such key' })
-    return { name: key.name, method: 'key', grants: key.grants }
+    return key
+  }
+
+  #principalOf(token: string): Promise<Principal> | Principal {
+    const key = this.#keys.find(token)
+    if (key !== null) return { name: key.name, method: 'key', grants: key.grants }
+    if (this.#tokens?.isOurs(token) === true) return this.#tokenPrincipal(this.#tokens, token)
+    if (this.#jwt !== null && looksLikeJwt(token)) return this.#jwt.verify(token)
+    throw new RelayError('token_invalid', { detail: 'no such key' })
+  }
+
+  /** A key that is gone takes its tokens with it. */
+  async #tokenPrincipal(tokens: ClientTokens, text: string): Promise<Principal> {
+    const token = await tokens.verify(text)
+    const key = this.#keys.named(token.keyName)
+    if (key === null) throw new RelayError('token_invalid', { detail: 'its key is gone' })
+    return { name: key.name, method: 'token', grants: narrowGrants(key.grants, token.grants), token }
+  }
+
+  #useUp({ token }: Principal, client: AdmittedClient): AdmittedClient {
+    try {
+      if (token !== undefined) this.#tokens?.use(token)
+      return client
+    } catch (error) {
+      client.release()
+      throw error
+    }
   }
 
   #enter({ grants, method, name }: Principal, leave: () => void): AdmittedClient {
     const { clock } = this.#deps
-    const used = name === null ? null : this.#ledger.start(`${method}:${name}`, grants)
+    const used = this.#startUsage({ grants, method, name }, leave)
     const startedMs = clock.monotonicMs()
     return Object.freeze({
       principal: name,
@@ -118,6 +163,17 @@ export class AccessGuard implements ClientGuard {
     })
   }
 
+  /** The tokens of a key count with the key. `leave` is called where there is no room. */
+  #startUsage({ grants, method, name }: Principal, leave: () => void): UsedSession | null {
+    if (name === null) return null
+    try {
+      return this.#ledger.start(`${method === 'jwt' ? 'jwt' : 'key'}:${name}`, grants)
+    } catch (error) {
+      leave()
+      throw error
+    }
+  }
+
   #endOf(
     { minutesPerDay, sessionSeconds }: Principal['grants'],
     used: UsedSession | null,
@@ -129,12 +185,35 @@ export class AccessGuard implements ClientGuard {
     return dayUsedUp(minutesPerDay, this.#deps.clock.now())
   }
 
-  #watchKeys(): WatchedFile | null {
+  #createVerifier(): JwtVerifier {
+    const { verifier, part } = createJwtParts(this.#options, this.#deps.clock, this.#deps.log)
+    this.#parts.push(part)
+    return verifier
+  }
+
+  #createTokens(): ClientTokens {
+    const { tokenMaxSeconds, tokenSecretFile } = this.#options
+    const { clock, log } = this.#deps
+    const tokens = new ClientTokens(clock, tokenMaxSeconds)
+    if (tokenSecretFile === null) return tokens
+    const file = new WatchedFile({
+      path: tokenSecretFile,
+      maxBytes: MAX_SECRET_FILE_BYTES,
+      clock,
+      onContent: (text, name) => tokens.setSecret(text, name),
+      onReload: name => log.fileOnReload(name, 1),
+      onFailure: (name, error) => log.fileOnFailure(name, error),
+    })
+    this.#parts.push(file)
+    return tokens
+  }
+
+  #watchKeys(): void {
     const { apiKeys, apiKeysFile } = this.#options
     const { clock, log } = this.#deps
-    if (apiKeysFile === null) return null
+    if (apiKeysFile === null) return
     const fixed = apiKeys.map(parseKeyWord)
-    return new WatchedFile({
+    const file = new WatchedFile({
       path: apiKeysFile,
       maxBytes: MAX_KEYS_FILE_BYTES,
       clock,
@@ -144,5 +223,6 @@ export class AccessGuard implements ClientGuard {
       onReload: name => log.fileOnReload(name, this.#keys.size),
       onFailure: (name, error) => log.fileOnFailure(name, error),
     })
+    this.#parts.push(file)
   }
 }

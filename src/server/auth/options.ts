@@ -5,13 +5,26 @@ import type { AddressLimitOptions } from './address-limits.ts'
 import type { OriginOptions } from './origins.ts'
 
 export interface AccessOptions extends AddressLimitOptions, OriginOptions {
-  /** Ways to show who one is, several at once: `none`, `keys`. With `none` a client may also show nothing. */
+  /** Ways to show who one is, several at once: `none`, `keys`, `jwt`, `tokens`. With `none` a client may show nothing. */
   readonly auth: readonly string[]
   /** Whether `?token=` is read. */
   readonly tokenInQuery: boolean
   /** `name:sha256` */
   readonly apiKeys: readonly string[]
   readonly apiKeysFile: string | null
+  readonly jwtIssuer: string | null
+  readonly jwtAudience: string | null
+  readonly jwtAlgorithms: readonly string[]
+  readonly jwtType: string
+  readonly jwtLeewaySeconds: number
+  readonly jwtGrantsClaim: string
+  readonly jwtKeysFile: string | null
+  readonly jwksUrl: string | null
+  readonly jwksRefreshSeconds: number
+  readonly jwksRetrySeconds: number
+  readonly jwksTimeoutMs: number
+  readonly tokenMaxSeconds: number
+  readonly tokenSecretFile: string | null
 }
 
 /** What the guard has to tell an operator. Nothing here is a secret. */
@@ -20,4 +33,6 @@ export interface AccessLog {
   fileOnReload(file: string, entries: number): void
   /** The old content stays. */
   fileOnFailure(file: string, error: unknown): void
+  /** Of `jwksUrl`; `null` for an attempt that failed. */
+  signingKeysOnLoad(keys: number | null, error: unknown): void
 }

@@ -4,6 +4,7 @@
 import type { StreamQuery } from '../../protocol/stream-request.ts'
 import type { ClientAccess } from '../../session/host.ts'
 import type { Handshake } from '../handshake.ts'
+import type { ClientToken, IssuedToken } from './client-tokens.ts'
 import type { Grants } from './grants.ts'
 
 /** How a client showed who it is. `none`: it was not asked. */
@@ -14,6 +15,8 @@ export interface Principal {
   readonly name: string | null
   readonly method: AuthMethod
   readonly grants: Grants
+  /** Of `method` token. It is used up when the client is admitted, and not when it is refused. */
+  readonly token?: ClientToken
 }
 
 /** A client that is in. It counts until `release`, which is called once, when its socket is closed. */
@@ -31,6 +34,10 @@ export interface ClientGuard {
   admit(principal: Principal, handshake: Handshake, query: StreamQuery): AdmittedClient
   /** The query without what is the guard's own: a token that stood in it. */
   streamQuery(handshake: Handshake): string
+  /** Whether tokens can be had here. */
+  readonly issuesTokens: boolean
+  /** A token for who shows an API key. */
+  issueToken(handshake: Handshake, body: string): Promise<IssuedToken>
 }
 
 /** Printable ASCII. Where a name comes from an identity provider, it is in log lines all the same. */
