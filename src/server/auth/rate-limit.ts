@@ -26,7 +26,8 @@ export class RateLimit {
       this.#tokens -= 1
       return 0
     }
-    return Math.ceil((1 - this.#tokens) / this.#perMs)
+    // Sums of fractions are a little off, and must not make it a millisecond more.
+    return Math.max(1, Math.ceil((1 - this.#tokens) / this.#perMs - 1e-6))
   }
 
   /** Nothing to remember: a new one would say the same. */
