@@ -116,7 +116,7 @@ export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
   {
     name: EXPOSURE_RULE,
     fields: ['host', 'auth', 'insecure'],
-    rule: 'must be loopback (127.0.0.1, ::1, localhost) while auth lets anybody in: set auth to keys, or insecure to true where something in front of the relay authenticates',
+    rule: 'must be loopback (127.0.0.1, ::1, localhost) while auth lets anybody in: set auth to keys or jwt, or insecure to true where something in front of the relay authenticates',
     holds: ({ auth, host, insecure }) => insecure || !letsAnybodyIn(auth) || isLoopback(host),
   },
   {

@@ -133,12 +133,12 @@ t.test('keys of a file come and go while the relay runs; a bad file changes noth
 t.test('a relay that others can reach does not start without authentication', async t => {
   t.throws(() => createRelay({ host: '0.0.0.0' }), {
     name: 'ConfigError',
-    message: /^option host must be loopback .*set auth to keys, or insecure to true/,
+    message: /^option host must be loopback .*set auth to keys or jwt, or insecure to true/,
   })
   const environment = { AWS_REGION: 'us-east-1', RELAY_HOST: '::', RELAY_MAX_SESSIONS: '10' }
   const { code, stderr } = await startCli(['serve', '--port', '0', '--ops-port', '0'], environment).result
   t.equal(code, 78)
-  t.match(stderr, /env RELAY_HOST must be loopback .* set auth to keys, or insecure to true/)
+  t.match(stderr, /env RELAY_HOST must be loopback .* set auth to keys or jwt, or insecure to true/)
   const missing = {
     auth: ['keys'],
     apiKeysFile: join(t.testdir({}), 'keys.json'),

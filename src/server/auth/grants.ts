@@ -39,7 +39,7 @@ const MAX_SESSIONS = 100_000
 const MAX_STARTS_PER_MINUTE = 60_000
 /** Every session of a full relay, all day. */
 const MAX_MINUTES_PER_DAY = 1_000_000
-const MAX_SESSION_SECONDS = 14_400
+const MAX_SESSION_SECONDS = 86_400
 
 const names = z.array(z.string().min(1).max(200)).max(MAX_ITEMS).readonly()
 
