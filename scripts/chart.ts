@@ -125,8 +125,11 @@ function describeObject(
   return { type: 'object', additionalProperties: false, properties }
 }
 
+/** A secret would be readable in the ConfigMap: API keys come in a file of a mounted Secret (`apiKeysFile`). */
+export const CHART_OPTION_KEYS = OPTION_KEYS.filter(key => !('secret' in definitionOf(key)))
+
 function describeOptions(): JsonSchema {
-  const properties = Object.fromEntries(OPTION_KEYS.map(key => [key, describeOption(key)]))
+  const properties = Object.fromEntries(CHART_OPTION_KEYS.map(key => [key, describeOption(key)]))
   return { type: 'object', additionalProperties: false, required: NEEDED_OPTIONS, properties }
 }
 

@@ -1,4 +1,4 @@
-/** docs/deploy-eks.md: what it does with the chart can be done, and what it names exists. */
+/** The guides of the chart, docs/deploy-eks.md and docs/authentication.md: what they do with the chart can be done, and what they name exists. */
 import { existsSync, readFileSync } from 'node:fs'
 import t from 'tap'
 import { resolveOptions } from '../../src/config/resolve.ts'
@@ -6,7 +6,9 @@ import { ERROR_CODES } from '../../src/errors.ts'
 import { CHART, hasHelm, NEWEST, relayPod, render, runHelm } from '../support/chart.ts'
 import { runCli } from '../support/cli.ts'
 
-const guide = readFileSync('docs/deploy-eks.md', 'utf8')
+const guide = ['docs/deploy-eks.md', 'docs/authentication.md']
+  .map(path => readFileSync(path, 'utf8'))
+  .join('\n')
 const shell = [...guide.matchAll(/```sh\n(.*?)```/gs)].map(([, code = '']) => code.replaceAll('\\\n', ' '))
 const commands = shell.flatMap(code => code.split('\n'))
 const chartCommands = commands.filter(command =>

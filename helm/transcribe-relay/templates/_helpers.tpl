@@ -122,3 +122,15 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
+
+{{/* The token that the chart's own clients show, as environment. */}}
+{{- define "transcribe-relay.clientToken" -}}
+{{- with .Values.auth.clientTokenSecret -}}
+env:
+  - name: TRANSCRIBE_TOKEN
+    valueFrom:
+      secretKeyRef:
+        name: {{ . }}
+        key: token
+{{- end }}
+{{- end -}}

@@ -4,6 +4,8 @@
 
 /** Unused rate that is saved up, in seconds of it. */
 const BURST_SECONDS = 2
+/** Sums of fractions are off by less; without it a wait of 1 ms would be told as 2. */
+const ROUNDING_MS = 1e-6
 
 export class RateLimit {
   readonly #perMs: number
@@ -26,8 +28,7 @@ export class RateLimit {
       this.#tokens -= 1
       return 0
     }
-    // Sums of fractions are a little off, and must not make it a millisecond more.
-    return Math.max(1, Math.ceil((1 - this.#tokens) / this.#perMs - 1e-6))
+    return Math.ceil((1 - this.#tokens) / this.#perMs - ROUNDING_MS)
   }
 
   /** Nothing to remember: a new one would say the same. */
