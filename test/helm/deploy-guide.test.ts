@@ -6,10 +6,9 @@ import { ERROR_CODES } from '../../src/errors.ts'
 import { CHART, hasHelm, NEWEST, relayPod, render, runHelm } from '../support/chart.ts'
 import { runCli } from '../support/cli.ts'
 
-const guide = ['docs/deploy-eks.md', 'docs/authentication.md']
-  .map(path => readFileSync(path, 'utf8'))
-  .join('\n')
-const shell = [...guide.matchAll(/```sh\n(.*?)```/gs)].map(([, code = '']) => code.replaceAll('\\\n', ' '))
+const guide = readFileSync('docs/deploy-eks.md', 'utf8')
+const guides = `${guide}\n${readFileSync('docs/authentication.md', 'utf8')}`
+const shell = [...guides.matchAll(/```sh\n(.*?)```/gs)].map(([, code = '']) => code.replaceAll('\\\n', ' '))
 const commands = shell.flatMap(code => code.split('\n'))
 const chartCommands = commands.filter(command =>
   /^helm (install|upgrade) .*helm\/transcribe-relay/.test(command),
