@@ -36,6 +36,8 @@ export interface ReplaySizes {
 /** Released entries at the head of the array are cut off once there are so many. */
 const COMPACT_AT = 256
 
+const RELEASED: KeptFrame = { frame: Buffer.alloc(0), startByte: 0, audioBytes: 0 }
+
 export class ReplayBuffer {
   readonly #sizes: ReplaySizes
   #frames: KeptFrame[] = []
@@ -175,7 +177,7 @@ export class ReplayBuffer {
     while (this.#head < this.#cursor) {
       const entry = this.#frames[this.#head]
       if (entry === undefined || entry.startByte + entry.audioBytes > byte) break
-      this.#head += 1
+      this.#advance()
     }
     this.#compact()
   }
@@ -224,8 +226,14 @@ export class ReplayBuffer {
       this.#cursor += 1
       this.#unsentFrameBytes -= first.frame.length
     }
-    this.#head += 1
+    this.#advance()
     this.#compact()
+  }
+
+  /** The first frame is given up at once, its place in the array later: a frame weighs 3 KB, a place nothing. */
+  #advance(): void {
+    this.#frames[this.#head] = RELEASED
+    this.#head += 1
   }
 
   #compact(): void {

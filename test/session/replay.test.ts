@@ -1,4 +1,6 @@
 /** What is kept to be sent again, what of it a new stream's results repeat, and what is covered: the parts by themselves. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import t from 'tap'
 import { AUDIO_PAYLOAD_OFFSET, encodeAudioEvent } from '../../src/eventstream/audio-event.ts'
 import { decodeMessage } from '../../src/eventstream/decode.ts'
@@ -231,4 +233,25 @@ t.test('audio is covered up to the last word of a final, on every channel', asyn
   t.equal(coverage.restart(25), 0)
   coverage.add({ IsPartial: false }, same)
   t.equal(new Coverage(1).restart(7), 7)
+})
+
+t.test('audio that is covered is given up at once, not when its place is needed', async t => {
+  setFlagsFromString('--expose-gc')
+  const collectGarbage: unknown = runInNewContext('gc')
+  if (typeof collectGarbage !== 'function') throw new Error('no garbage collector to call')
+  const buffer = new ReplayBuffer({ replayBytes: 960_000, maxBytes: 960_000, frameBytes: 2, minBytes: 100 })
+  const frames: WeakRef<Buffer>[] = []
+  const sendOne = () => {
+    const frame = encodeAudioEvent(Buffer.alloc(3200))
+    buffer.append(frame, 3200)
+    buffer.next()
+    return new WeakRef(frame)
+  }
+  for (let index = 0; index < 100; index += 1) frames.push(sendOne())
+  buffer.coverUpTo(95 * 3200)
+  // A WeakRef holds its object until the turn in which it was made is over.
+  await new Promise(resolve => setImmediate(resolve))
+  collectGarbage()
+  t.equal(frames.filter(frame => frame.deref() !== undefined).length, 5)
+  t.equal(buffer.endByte - buffer.startByte, 5 * 3200)
 })
