@@ -1,11 +1,8 @@
 /**
  * `npm run bench:compare`: our relay, the plain relay that most people write, the relay on AWS's SDK and the floor, in one
  * run, alternating, with TLS to the upstream. Writes bench/results/compare.json.
- *
- *     npm run bench:compare -- [--repeats 3] [--only frames-100ms-500,idle] [--candidates ours,plain] [--smoke]
- *                              [--profile FOLDER] [--list]
  */
-import { parseArgs } from 'node:util'
+import { FlagError, runCommand, type BenchPage, type FlagTable, type FlagValues } from '../command-line.ts'
 import { figureOf, writeResults, type ResultGroup, type ResultRow } from '../results-format.ts'
 import { judge, type Lookup } from './bars.ts'
 import { makeCertificate } from './certificates.ts'
@@ -23,31 +20,37 @@ const SUBJECTS: Readonly<Record<Candidate, string>> = {
   sdk: 'SDK relay (HTTP/2)',
   floor: 'floor (no relay logic)',
 }
-const MAX_REPEATS = 20
 const KIB = 1024
 
-const { values: flags } = parseArgs({
-  options: {
-    repeats: { type: 'string', default: '3' },
-    only: { type: 'string' },
-    candidates: { type: 'string' },
-    from: { type: 'string', default: 'dist' },
-    smoke: { type: 'boolean', default: false },
-    profile: { type: 'string' },
-    list: { type: 'boolean', default: false },
-    directory: { type: 'string' },
+const PAGE = {
+  command: 'npm run bench:compare',
+  about:
+    'Our relay, the plain relay that most people write, the relay on the AWS SDK and the floor, in one run, alternating, with TLS to the upstream.',
+  flags: {
+    repeats: { kind: 'number', value: 'N', default: 5, min: 1, max: 20, doc: 'Of every measurement' },
+    only: { kind: 'text', value: 'ID,…', doc: 'These scenarios alone; see --list' },
+    candidates: { kind: 'text', value: 'NAME,…', doc: 'These alone of ours, plain, sdk, floor' },
+    list: { kind: 'switch', doc: 'Prints the scenarios' },
+    directory: { kind: 'text', value: 'DIR', doc: 'Where the JSON goes instead of bench/results' },
+    profile: { kind: 'text', value: 'DIR', doc: 'Writes CPU profiles of the relays there' },
+    from: { kind: 'text', value: 'dist|src', default: 'dist', doc: 'Code of our relay' },
+    smoke: { kind: 'switch', doc: 'Ten sessions for a second: shows that it works' },
   },
-})
+} as const satisfies BenchPage<FlagTable>
+type Flags = FlagValues<typeof PAGE.flags>
 
 const progress = new ProgressLine()
-const scenarios = chooseScenarios()
-if (flags.list) for (const { id, title } of scenarios) process.stdout.write(`${id}: ${title}\n`)
-else await compare()
 
-async function compare(): Promise<void> {
-  const repeats = flags.smoke ? 1 : readRepeats()
+await runCommand(PAGE, async flags => {
+  const scenarios = chooseScenarios(flags)
+  if (flags.list) for (const { id, title } of scenarios) process.stdout.write(`${id}: ${title}\n`)
+  else await compare(flags, scenarios)
+})
+
+async function compare(flags: Flags, scenarios: readonly Scenario[]): Promise<void> {
+  const repeats = flags.smoke ? 1 : Math.round(flags.repeats)
   if (!canPin()) progress.say('taskset is missing: processes move between cores, and figures with them')
-  const measurements = await measureAll(repeats)
+  const measurements = await measureAll(flags, scenarios, repeats)
   const lookup: Lookup = (scenario, candidate) =>
     measurements.filter(entry => entry.scenario === scenario && entry.candidate === candidate)
   const groups = scenarios.map(scenario => groupOf(scenario, lookup))
@@ -76,7 +79,11 @@ async function compare(): Promise<void> {
 }
 
 /** Candidates alternate within a scenario, so that a machine that changes changes for all. */
-async function measureAll(repeats: number): Promise<readonly Measurement[]> {
+async function measureAll(
+  flags: Flags,
+  scenarios: readonly Scenario[],
+  repeats: number,
+): Promise<readonly Measurement[]> {
   const code = takeCode(flags.from)
   const certificate = makeCertificate()
   const measurements: Measurement[] = []
@@ -230,21 +237,13 @@ function doubtsOf(measurements: readonly Measurement[]): string[] {
   )
 }
 
-function chooseScenarios(): readonly Scenario[] {
+function chooseScenarios(flags: Flags): readonly Scenario[] {
   const only = flags.only?.split(',')
   const candidates = flags.candidates?.split(',')
   const unknown = only?.filter(id => !SCENARIOS.some(scenario => scenario.id === id)) ?? []
-  if (unknown.length > 0) throw new RangeError(`--only names no scenario: ${unknown.join(', ')}; see --list`)
+  if (unknown.length > 0) throw new FlagError(`--only names no scenario: ${unknown.join(', ')}; see --list`)
   return SCENARIOS.filter(({ id }) => only?.includes(id) ?? true).map(scenario => ({
     ...scenario,
     candidates: scenario.candidates.filter(name => candidates?.includes(name) ?? true),
   }))
-}
-
-function readRepeats(): number {
-  const repeats = Number(flags.repeats)
-  if (!Number.isInteger(repeats) || repeats < 1 || repeats > MAX_REPEATS) {
-    throw new RangeError(`--repeats must be a whole number from 1 to ${MAX_REPEATS}, got ${flags.repeats}`)
-  }
-  return repeats
 }

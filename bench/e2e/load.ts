@@ -1,13 +1,11 @@
 /**
  * `npm run bench:load`: paced real speech against any relay, from processes of its own. Ramp, steady, stop.
  *
- *     npm run bench:load -- --url wss://relay.example/v1/stream --token … --sessions 200 --seconds 60
- *
  * Without `--url` it starts our relay and the bench's upstream here. With `--pid` the relay's CPU and memory are read from
  * the kernel, when it runs on this machine.
  */
 import { setTimeout as wait } from 'node:timers/promises'
-import { parseArgs } from 'node:util'
+import { FlagError, runCommand, type BenchPage, type FlagTable, type FlagValues } from '../command-line.ts'
 import { figureOf, writeResults, type Figure, type ResultsPayload } from '../results-format.ts'
 import { makeCertificate } from './certificates.ts'
 import { takeCode } from './code.ts'
@@ -17,61 +15,76 @@ import { ProgressLine, table } from './progress.ts'
 import { SCENARIOS, smokeOf, type Scenario } from './scenarios.ts'
 import { readProcess } from './usage.ts'
 
-const LIMITS = {
-  sessions: { default: 100, min: 1, max: 20_000 },
-  seconds: { default: 30, min: 1, max: 86_400 },
-  'warm-up': { default: 5, min: 0, max: 3600 },
-  ramp: { default: 50, min: 1, max: 1_000_000 },
-  'chunk-ms': { default: 100, min: 10, max: 1000 },
-  'sample-rate': { default: 16_000, min: 8000, max: 48_000 },
-  processes: { default: 1, min: 1, max: 64 },
-} as const
-type LimitName = keyof typeof LIMITS
-
 /** Audio that is sent there is billed by the second. */
 const AMAZON_HOST = /(^|\.)(amazonaws\.com(\.cn)?|amazonaws\.eu|api\.aws)$/
 const PROGRESS_MS = 1000
 const RAMP_GRACE_MS = 15_000
 const MIB = 1024 * 1024
 
-const { values: flags } = parseArgs({
-  options: {
-    url: { type: 'string' },
-    token: { type: 'string' },
-    pid: { type: 'string' },
-    ca: { type: 'string' },
-    sessions: { type: 'string' },
-    seconds: { type: 'string' },
-    'warm-up': { type: 'string' },
-    ramp: { type: 'string' },
-    'chunk-ms': { type: 'string' },
-    'sample-rate': { type: 'string' },
-    processes: { type: 'string' },
-    directory: { type: 'string' },
-    from: { type: 'string', default: 'dist' },
-    smoke: { type: 'boolean', default: false },
-    'i-pay-for-amazon': { type: 'boolean', default: false },
+/** Arguments can be read by every user of the machine. */
+const TOKEN_ENV = 'TRANSCRIBE_TOKEN'
+const FROM_DOC = 'Code of our relay: dist, or src through tsx (not for figures)'
+const PAGE = {
+  command: 'npm run bench:load',
+  about:
+    'Paced real speech against a relay: ramp, steady, stop. Without --url it starts our relay here, with an upstream of the bench.',
+  flags: {
+    url: {
+      kind: 'text',
+      value: 'URL',
+      doc: 'A relay that runs already, like wss://relay.example.com/v1/stream',
+    },
+    token: {
+      kind: 'text',
+      value: 'TOKEN',
+      doc: `Shown to it as Authorization: Bearer; better in ${TOKEN_ENV}`,
+    },
+    pid: {
+      kind: 'text',
+      value: 'PID',
+      doc: 'Its process on this machine: CPU and memory are read from the kernel',
+    },
+    ca: { kind: 'text', value: 'FILE', doc: 'Certificates (PEM) that its own is checked by' },
+    sessions: { kind: 'number', value: 'N', default: 100, min: 1, max: 20_000, doc: 'Sessions at a time' },
+    seconds: { kind: 'number', value: 'N', default: 30, min: 1, max: 86_400, doc: 'How long is measured' },
+    'warm-up': { kind: 'number', value: 'SECONDS', default: 5, min: 0, max: 3600, doc: 'Before that' },
+    ramp: { kind: 'number', value: 'N', default: 50, min: 1, max: 1_000_000, doc: 'New sessions a second' },
+    'chunk-ms': { kind: 'number', value: 'MS', default: 100, min: 10, max: 1000, doc: 'Audio in a message' },
+    'sample-rate': {
+      kind: 'number',
+      value: 'HZ',
+      default: 16_000,
+      min: 8000,
+      max: 48_000,
+      doc: 'Of the audio',
+    },
+    processes: { kind: 'number', value: 'N', default: 1, min: 1, max: 64, doc: 'Load generators' },
+    directory: { kind: 'text', value: 'DIR', doc: 'Where the JSON goes instead of bench/results' },
+    from: { kind: 'text', value: 'dist|src', default: 'dist', doc: FROM_DOC },
+    smoke: { kind: 'switch', doc: 'Ten sessions for a second: shows that it works' },
+    'i-pay-for-amazon': { kind: 'switch', doc: 'Allows --url to be Amazon itself, which bills the audio' },
   },
-})
+} as const satisfies BenchPage<FlagTable>
+type Flags = FlagValues<typeof PAGE.flags>
+
 const progress = new ProgressLine()
 
-if (flags.url === undefined) await loadHere()
-else await loadThere(flags.url)
+await runCommand(PAGE, flags => (flags.url === undefined ? loadHere(flags) : loadThere(flags, flags.url)))
 
 /** Our relay on this machine, with the lean upstream. */
-async function loadHere(): Promise<void> {
+async function loadHere(flags: Flags): Promise<void> {
   const [speech] = SCENARIOS
   if (speech === undefined) throw new RangeError('there is no scenario')
   const wanted: Scenario = {
     ...speech,
     id: 'load',
     title: 'load on our relay',
-    sessions: numberOf('sessions'),
-    chunkMs: numberOf('chunk-ms'),
-    sampleRateHz: numberOf('sample-rate'),
-    rampPerSecond: numberOf('ramp'),
-    warmupMs: Math.max(1, numberOf('warm-up') * 1000),
-    steadyMs: numberOf('seconds') * 1000,
+    sessions: flags.sessions,
+    chunkMs: flags['chunk-ms'],
+    sampleRateHz: flags['sample-rate'],
+    rampPerSecond: flags.ramp,
+    warmupMs: Math.max(1, flags['warm-up'] * 1000),
+    steadyMs: flags.seconds * 1000,
   }
   const scenario = flags.smoke ? smokeOf(wanted) : wanted
   const code = takeCode(flags.from)
@@ -80,11 +93,17 @@ async function loadHere(): Promise<void> {
     const measurement = await measure('ours', scenario, {
       certificate,
       entryFile: code.entryFile,
-      generators: numberOf('processes'),
+      generators: flags.processes,
       profileFolder: null,
       onProgress: text => progress.show(text),
     })
-    await report(figuresOfMeasurement(measurement), measurement.errors, measurement.doubts, scenario.sessions)
+    await report(
+      flags,
+      figuresOfMeasurement(measurement),
+      measurement.errors,
+      measurement.doubts,
+      scenario.sessions,
+    )
   } finally {
     certificate.remove()
     code.remove()
@@ -92,41 +111,42 @@ async function loadHere(): Promise<void> {
 }
 
 /** A relay that somebody else runs. */
-async function loadThere(text: string): Promise<void> {
+async function loadThere(flags: Flags, text: string): Promise<void> {
+  if (!URL.canParse(text)) throw new FlagError(`--url must be a URL, got ${text}`)
   const url = new URL(text)
   if (url.protocol !== 'ws:' && url.protocol !== 'wss:') {
-    throw new RangeError(`--url must begin with ws:// or wss://, got ${url.protocol}//`)
+    throw new FlagError(`--url must begin with ws:// or wss://, got ${url.protocol}//`)
   }
   if (AMAZON_HOST.test(url.hostname) && !flags['i-pay-for-amazon']) {
-    throw new RangeError(
+    throw new FlagError(
       `--url is Amazon's own service (${url.hostname}), where every second of audio is billed; give --i-pay-for-amazon if that is meant`,
     )
   }
-  const sessions = numberOf('sessions')
+  const sessions = flags.sessions
   const pid = flags.pid === undefined ? null : Number(flags.pid)
   const idle = pid === null ? null : readProcess(pid)
-  if (pid !== null && idle === null) throw new RangeError(`--pid ${flags.pid} is no process of this machine`)
+  if (pid !== null && idle === null) throw new FlagError(`--pid ${flags.pid} is no process of this machine`)
   const fleet = new Fleet({
     url: text,
-    token: flags.token ?? null,
+    token: flags.token ?? process.env[TOKEN_ENV] ?? null,
     sessions,
-    rampPerSecond: numberOf('ramp'),
-    chunkMs: numberOf('chunk-ms'),
-    sampleRateHz: numberOf('sample-rate'),
+    rampPerSecond: flags.ramp,
+    chunkMs: flags['chunk-ms'],
+    sampleRateHz: flags['sample-rate'],
     isIdle: false,
     isSlow: false,
-    processes: numberOf('processes'),
+    processes: flags.processes,
     core: null,
     caFile: flags.ca ?? null,
   })
   try {
     await fleet.start()
-    const rampEndsMs = performance.now() + (sessions / numberOf('ramp')) * 1000 + RAMP_GRACE_MS
+    const rampEndsMs = performance.now() + (sessions / flags.ramp) * 1000 + RAMP_GRACE_MS
     await watch(fleet, 'ramp', open => open >= sessions || performance.now() > rampEndsMs)
-    await wait(numberOf('warm-up') * 1000)
+    await wait(flags['warm-up'] * 1000)
     await fleet.mark()
     const before = pid === null ? null : readProcess(pid)
-    const steadyEndsMs = performance.now() + numberOf('seconds') * 1000
+    const steadyEndsMs = performance.now() + flags.seconds * 1000
     await watch(fleet, 'steady', () => performance.now() >= steadyEndsMs)
     const after = pid === null ? null : readProcess(pid)
     const result = await fleet.report()
@@ -143,6 +163,7 @@ async function loadThere(text: string): Promise<void> {
       ])
     }
     await report(
+      flags,
       { ...figuresOfFleet(result), ...relay, 'left open': figureOf('count', [leftOpen]) },
       result.errors,
       doubtsOf(result, sessions),
@@ -218,6 +239,7 @@ function figuresOfMeasurement(entry: Measurement): Record<string, Figure> {
 }
 
 async function report(
+  flags: Flags,
   figures: Readonly<Record<string, Figure>>,
   errors: Readonly<Record<string, number>>,
   doubts: readonly string[],
@@ -243,7 +265,7 @@ async function report(
           {
             id: 'load',
             subject: 'relay',
-            dimensions: { sessions, 'frame ms': numberOf('chunk-ms') },
+            dimensions: { sessions, 'frame ms': flags['chunk-ms'] },
             figures,
           },
         ],
@@ -255,14 +277,4 @@ async function report(
     `written: ${await writeResults(flags.smoke ? 'load-smoke' : 'load', payload, flags.directory)}`,
   )
   if (doubts.length > 0 && !flags.smoke) process.exitCode = 1
-}
-
-function numberOf(name: LimitName): number {
-  const { default: fallback, max, min } = LIMITS[name]
-  const text = flags[name]
-  const value = text === undefined ? fallback : Number(text)
-  if (!Number.isFinite(value) || value < min || value > max) {
-    throw new RangeError(`--${name} must be from ${min} to ${max}, got ${text}`)
-  }
-  return value
 }

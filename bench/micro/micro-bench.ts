@@ -1,6 +1,5 @@
 /**
- * Runs a bench of functions: `node --import tsx bench/micro/<name>.ts [--smoke] [--repeats=7] [--output=DIR]
- * [--only=TEXT] [--from=src]`.
+ * Runs a bench of functions.
  *
  * Each row of each repeat is measured in a process of its own, so that no row runs on code that another one made the
  * compiler specialize; odd repeats go backwards, so that a machine that slows down or speeds up hits all rows alike.
@@ -9,7 +8,7 @@
  */
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { runCommand, type FlagTable, type FlagValues } from '../command-line.ts'
 import { figureOf, RESULTS_DIRECTORY, writeResults } from '../results-format.ts'
 import type { Bar, ChartSpec, Figure, ResultGroup } from '../results-format.ts'
 import { takeCode } from './built.ts'
@@ -45,6 +44,7 @@ export interface MicroBench {
 export const TIME = 'time'
 
 const LEAST_REPEATS = 5
+const MOST_REPEATS = 100
 const DEFAULT_REPEATS = 7
 const WORKER_FLAG = '--worker'
 
@@ -97,29 +97,56 @@ export function rowId(group: { readonly id: string }, row: Pick<MicroRow, 'subje
   return [group.id, row.subject, ...Object.values(row.dimensions)].join('/')
 }
 
+const FLAGS = {
+  repeats: {
+    kind: 'number',
+    value: 'N',
+    default: DEFAULT_REPEATS,
+    min: LEAST_REPEATS,
+    max: MOST_REPEATS,
+    doc: 'Of every row; fewer show no spread',
+  },
+  only: {
+    kind: 'text',
+    value: 'TEXT',
+    default: '',
+    doc: 'Rows whose id contains it; prints, writes nothing',
+  },
+  output: { kind: 'text', value: 'DIR', doc: 'Where the JSON goes instead of bench/results' },
+  from: {
+    kind: 'text',
+    value: 'dist|src',
+    default: 'dist',
+    doc: 'Code; src goes through tsx, not for figures',
+  },
+  smoke: { kind: 'switch', doc: 'Every row for a blink: shows that it works, writes nothing' },
+} as const satisfies FlagTable
+
 /** Runs as the command line says. Does not return in a worker before its rows are measured. */
 export async function runMicroBench(bench: MicroBench, moduleUrl: string): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      smoke: { type: 'boolean', default: false },
-      repeats: { type: 'string', default: String(DEFAULT_REPEATS) },
-      output: { type: 'string' },
-      only: { type: 'string', default: '' },
-      from: { type: 'string', default: 'dist' },
-      worker: { type: 'boolean', default: false },
-    },
-  })
-  if (values.worker) return work(bench, positionals, values.smoke)
-  const repeats = values.smoke ? 1 : readRepeats(values.repeats)
+  const words = process.argv.slice(2)
+  if (words.includes(WORKER_FLAG)) {
+    const ids = words.filter(word => !word.startsWith('--'))
+    return work(bench, ids, words.includes('--smoke'))
+  }
+  const page = { command: `npm run bench:${bench.name}`, about: bench.title, flags: FLAGS }
+  await runCommand(page, flags => measureAll(bench, moduleUrl, flags))
+}
+
+async function measureAll(
+  bench: MicroBench,
+  moduleUrl: string,
+  flags: FlagValues<typeof FLAGS>,
+): Promise<void> {
+  const repeats = flags.smoke ? 1 : Math.round(flags.repeats)
   const codeFlag = takeCode()
-  const ids = idsOf(bench).filter(id => id.includes(values.only))
+  const ids = idsOf(bench).filter(id => id.includes(flags.only))
   const timesNs = new Map<string, number[]>(ids.map(id => [id, []]))
   for (let repeat = 0; repeat < repeats; repeat += 1) {
     const order = repeat % 2 === 0 ? ids : ids.toReversed()
-    for (const batch of values.smoke ? [order] : order.map(id => [id])) {
+    for (const batch of flags.smoke ? [order] : order.map(id => [id])) {
       for (const [id, timeNs] of measureInProcess(moduleUrl, [
-        ...(values.smoke ? ['--smoke'] : []),
+        ...(flags.smoke ? ['--smoke'] : []),
         codeFlag,
         ...batch,
       ])) {
@@ -132,16 +159,16 @@ export async function runMicroBench(bench: MicroBench, moduleUrl: string): Promi
   const groups = bench.groups.map(group => resultGroup(group, outcome)).filter(({ rows }) => rows.length > 0)
   for (const group of groups) printGroup(group)
   // Bars and files are about the whole bench.
-  if (values.only !== '') return
+  if (flags.only !== '') return
   const bars = bench.bars(outcome)
   printBars(bars)
-  const directory = values.output ?? (values.smoke ? null : RESULTS_DIRECTORY)
+  const directory = flags.output ?? (flags.smoke ? null : RESULTS_DIRECTORY)
   if (directory === null) return
   const { name, title, misleads } = bench
   const payload = {
     title,
     repeats,
-    isSmoke: values.smoke,
+    isSmoke: flags.smoke,
     method: [...METHOD, ...bench.method],
     misleads,
     groups,
@@ -217,12 +244,4 @@ function resultGroup(group: MicroGroup, outcome: Outcome): ResultGroup {
 
 function idsOf({ groups }: MicroBench): string[] {
   return groups.flatMap(group => group.rows.map(row => rowId(group, row)))
-}
-
-function readRepeats(text: string): number {
-  const repeats = Number(text)
-  if (Number.isInteger(repeats) && repeats >= LEAST_REPEATS) return repeats
-  throw new RangeError(
-    `--repeats is ${text}; it must be a whole number from ${LEAST_REPEATS}: fewer show no spread`,
-  )
 }

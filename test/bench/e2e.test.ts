@@ -62,7 +62,7 @@ t.test('scenarios can be listed, and an unknown one is refused', async t => {
   const listed = await bench('compare', ['--list'])
   t.equal(listed.stdout.trim().split('\n').length, SCENARIOS.length)
   t.match(await bench('compare', ['--only', 'nothing']), {
-    code: 1,
+    code: 64,
     stderr: /--only names no scenario: nothing/,
   })
 })
@@ -111,12 +111,12 @@ t.test('a load on a relay of somebody else has its latency, and its CPU by the p
 
 t.test("Amazon's own service and impossible loads are refused before anything is opened", async t => {
   const amazon = await bench('load', ['--url', 'wss://transcribestreaming.eu-west-1.amazonaws.com:8443/'])
-  t.match(amazon, { code: 1, stderr: /billed.*--i-pay-for-amazon/ })
+  t.match(amazon, { code: 64, stderr: /billed.*--i-pay-for-amazon/ })
   t.match(await bench('load', ['--url', 'https://relay.example/']), {
-    code: 1,
+    code: 64,
     stderr: /ws:\/\/ or wss:\/\//,
   })
-  t.match(await bench('load', ['--sessions', '0']), { code: 1, stderr: /--sessions must be from 1 to/ })
+  t.match(await bench('load', ['--sessions', '0']), { code: 64, stderr: /--sessions must be from 1 to/ })
 })
 
 function readBack(
