@@ -11,6 +11,7 @@
 import type { Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { RecycledBuffers } from '../recycled-buffers.ts'
 import type { Dial, DialRequest, UpstreamDialer, UpstreamListener } from '../session/ports.ts'
 import type { Endpoint } from '../transcribe/endpoints.ts'
 import { expiryOf } from './aws-credentials.ts'
@@ -21,6 +22,7 @@ import type { ConnectFailure, ConnectReason } from './connect-failure.ts'
 import type { CredentialSource } from './credentials.ts'
 import { backoffDelay, codeOfFailure, errorOfFailure, isTransient } from './dial-policy.ts'
 import { MAX_EXPIRES_SECONDS, presignUrl } from './presign.ts'
+import { createWriteMemory } from './frame-writer.ts'
 import { UpstreamSocket } from './upstream-socket.ts'
 
 export const DIAL_DEFAULTS = Object.freeze({
@@ -96,6 +98,7 @@ export function createDialer(options: DialerOptions): UpstreamDialer {
     connector: new Connector({ ...options, closeTimeoutMs: limits.closeTimeoutMs }),
     limits,
     random: options.random ?? Math.random,
+    writeMemory: createWriteMemory(),
   }
   return {
     dial(request, listener) {
@@ -109,6 +112,7 @@ interface DialerParts extends DialerOptions {
   readonly connector: Connector
   readonly limits: DialLimits
   readonly random: () => number
+  readonly writeMemory: RecycledBuffers
 }
 
 class UpstreamDial implements Dial, ConnectListener {
@@ -192,10 +196,10 @@ class UpstreamDial implements Dial, ConnectListener {
   }
 
   connectOnOpen({ webSocket, stream, requestId, upstreamSessionId, connectMs }: OpenedConnection): void {
-    const { clock, limits, metrics } = this.#parts
+    const { clock, limits, metrics, writeMemory } = this.#parts
     this.#finish()
     metrics.countConnect('ok', 'none', connectMs / 1000)
-    const socket = new UpstreamSocket(webSocket, stream, this.#listener, { clock, ...limits })
+    const socket = new UpstreamSocket(webSocket, stream, this.#listener, { clock, writeMemory, ...limits })
     this.#socket = socket
     socket.guard(() =>
       this.#listener.upstreamOnOpen(socket, {
