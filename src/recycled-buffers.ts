@@ -12,14 +12,21 @@
 export interface RecycledBuffersLimits {
   /** Most bytes that lie here unused; what is given back above that is let go. */
   readonly maxFreeBytes: number
-  /** Most lengths that are kept apart. With one more, the one that came first is let go. */
+  /** Most lengths that are kept apart. One more takes the place of one that nobody has taken lately. */
   readonly maxLengths: number
+}
+
+/** Of one length. The last given back is the next to be taken: its bytes are the likeliest to be in the cache. */
+interface FreeList {
+  readonly buffers: Buffer[]
+  /** Since its turn to go came last. */
+  wasTaken: boolean
 }
 
 export class RecycledBuffers {
   readonly #limits: RecycledBuffersLimits
-  /** Free buffers by length, the last given back last: its bytes are the likeliest to be in the cache. */
-  readonly #free = new Map<number, Buffer[]>()
+  /** By length. Those at the front are the next to go. */
+  readonly #lists = new Map<number, FreeList>()
   #freeBytes = 0
 
   constructor(limits: RecycledBuffersLimits) {
@@ -33,9 +40,11 @@ export class RecycledBuffers {
 
   /** A buffer of exactly so many bytes, of undefined content, which belongs to the caller. */
   take(bytes: number): Buffer {
-    const buffer = this.#free.get(bytes)?.pop()
+    const list = this.#lists.get(bytes)
+    const buffer = list?.buffers.pop()
     // Memory of its own: a slice of Node's pool would keep its neighbours for as long as this is used.
-    if (buffer === undefined) return Buffer.allocUnsafeSlow(bytes)
+    if (list === undefined || buffer === undefined) return Buffer.allocUnsafeSlow(bytes)
+    list.wasTaken = true
     this.#freeBytes -= bytes
     return buffer
   }
@@ -44,20 +53,25 @@ export class RecycledBuffers {
   give(buffer: Buffer): void {
     const bytes = buffer.length
     if (this.#freeBytes + bytes > this.#limits.maxFreeBytes) return
-    const list = this.#free.get(bytes)
-    if (list !== undefined) list.push(buffer)
+    const list = this.#lists.get(bytes)
+    if (list !== undefined) list.buffers.push(buffer)
     else {
-      if (this.#free.size >= this.#limits.maxLengths) this.#dropFirstLength()
-      this.#free.set(bytes, [buffer])
+      if (this.#lists.size >= this.#limits.maxLengths) this.#dropLength()
+      this.#lists.set(bytes, { buffers: [buffer], wasTaken: false })
     }
     this.#freeBytes += bytes
   }
 
-  #dropFirstLength(): void {
-    for (const [bytes, list] of this.#free) {
-      this.#freeBytes -= bytes * list.length
-      this.#free.delete(bytes)
-      return
+  /** A client whose messages are never of one length must not drive out the lengths of all others: a second chance. */
+  #dropLength(): void {
+    for (const [bytes, list] of this.#lists) {
+      this.#lists.delete(bytes)
+      if (!list.wasTaken) {
+        this.#freeBytes -= bytes * list.buffers.length
+        return
+      }
+      list.wasTaken = false
+      this.#lists.set(bytes, list)
     }
   }
 }

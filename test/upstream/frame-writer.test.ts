@@ -6,7 +6,6 @@ import { Writable } from 'node:stream'
 import t from 'tap'
 import type { Test } from 'tap'
 import { systemClock } from '../../src/clock.ts'
-import { RecycledBuffers } from '../../src/recycled-buffers.ts'
 import { Connector } from '../../src/upstream/connect.ts'
 import type { OpenedConnection } from '../../src/upstream/connect.ts'
 import { createWriteMemory, FrameWriter } from '../../src/upstream/frame-writer.ts'
@@ -16,6 +15,7 @@ import { makeCertificates } from '../support/certificates.ts'
 import { defer } from '../support/deferred.ts'
 import { ManualClock } from '../support/manual-clock.ts'
 import { createRandom } from '../support/random.ts'
+import { SpoiltBuffers } from '../support/spoilt-buffers.ts'
 import { startUpstream, type ServerOptions } from '../support/upstream-server.ts'
 
 const seed = Number(process.env['TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 32))
@@ -191,21 +191,10 @@ class LateSocket extends Writable {
   }
 }
 
-/** What is given back is spoilt, so that whoever reads it later reads nonsense. */
-class SpoiltBuffers extends RecycledBuffers {
-  given = 0
-
-  override give(buffer: Buffer): void {
-    this.given += 1
-    buffer.fill(0xdd)
-    super.give(buffer)
-  }
-}
-
 t.test(`memory is used again after it was flushed, not before, TEST_SEED=${seed}`, async t => {
   for (let round = 0; round < 20; round += 1) {
     const random = createRandom(seed + round)
-    const memory = new SpoiltBuffers({ maxFreeBytes: 100_000, maxLengths: 8 })
+    const memory = new SpoiltBuffers()
     const streams = Array.from({ length: 3 }, () => {
       const socket = new LateSocket()
       return { socket, writer: new FrameWriter(socket, memory), sent: [] as Buffer[] }
@@ -232,7 +221,7 @@ t.test(`memory is used again after it was flushed, not before, TEST_SEED=${seed}
       t.ok(Buffer.concat(arrived).equals(Buffer.concat(sent)), 'every byte, in order')
       count += sent.length
     }
-    t.equal(memory.given, count)
+    t.equal(memory.givenCount, count)
   }
 })
 
@@ -250,7 +239,7 @@ t.test('a burst is gathered by the socket, and leaves in two writes', async t =>
 
 t.test('after an error no memory is used again', async t => {
   const socket = new LateSocket()
-  const memory = new SpoiltBuffers({ maxFreeBytes: 100_000, maxLengths: 8 })
+  const memory = new SpoiltBuffers()
   const writer = new FrameWriter(socket, memory)
   socket.on('error', () => undefined)
   for (let frame = 0; frame < 3; frame += 1) writer.write(Buffer.alloc(100))
@@ -259,5 +248,5 @@ t.test('after an error no memory is used again', async t => {
   writer.write(Buffer.alloc(100))
   await new Promise(resolve => setImmediate(resolve))
   t.equal(writer.pendingFrames, 0)
-  t.equal(memory.given, 0)
+  t.equal(memory.givenCount, 0)
 })
