@@ -273,6 +273,7 @@ class RunningRelay implements Relay {
       maxMessageBytes: options.upstreamMaxMessageBytes,
       log: createDialLog(this.#logger),
       limits: {
+        concurrentDials: options.upstreamConcurrentDials,
         dialAttempts: options.dialAttempts,
         dialBackoffMs: options.dialBackoffMs,
         dialDeadlineMs: options.dialDeadlineMs,

@@ -6,6 +6,7 @@ import { match, ok, strictEqual } from 'node:assert/strict'
 import type * as Decode from '../../src/eventstream/decode.ts'
 import type * as MetricsRegistry from '../../src/metrics/registry.ts'
 import type * as ResultFormats from '../../src/protocol/result-formats.ts'
+import type * as ResultsOutline from '../../src/transcribe/results-outline.ts'
 import type * as Results from '../../src/transcribe/results.ts'
 import type * as Presign from '../../src/upstream/presign.ts'
 import { load } from './built.ts'
@@ -157,14 +158,36 @@ function parseRow(eventKind: EventKind): MicroRow {
   }
 }
 
+/** What a partial result is read as when nobody looks at its words. */
+function outlineRow(eventKind: EventKind): MicroRow {
+  return {
+    subject: 'parse, outline',
+    dimensions: { event: eventKind.kind },
+    async prepare() {
+      const { parseOutline } = await load<typeof ResultsOutline>('transcribe/results-outline')
+      const json = transcriptJson(eventKind)
+      return {
+        run: () => parseOutline(json),
+        check() {
+          const text = parseOutline(json)?.Transcript.Results[0]?.Alternatives?.[0]?.Transcript
+          match(text ?? '', /^the quick/)
+        },
+      }
+    },
+  }
+}
+
 const flatten: MicroGroup = {
   id: 'flatten',
   title: 'From a result to the simple format',
-  text: ['The two parts of a result’s way that grow with the number of words.'],
+  text: [
+    'The two parts of a result’s way that grow with the number of words. An outline leaves the words out: of a partial result, when the client gets its text or its bytes as they came.',
+  ],
   charts: [],
   reference: '',
   rows: EVENT_KINDS.flatMap(eventKind => [
     parseRow(eventKind),
+    ...(eventKind.isFinal ? [] : [outlineRow(eventKind)]),
     flattenRow(eventKind, false),
     flattenRow(eventKind, true),
   ]),

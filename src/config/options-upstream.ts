@@ -41,6 +41,15 @@ export const UPSTREAM_OPTIONS = {
     max: 60_000,
     doc: 'Time for one connection to Amazon Transcribe: DNS, TCP, TLS and the WebSocket handshake.',
   },
+  upstreamConcurrentDials: {
+    theme: 'upstream',
+    kind: 'integer',
+    unit: 'connections',
+    default: 32,
+    min: 1,
+    max: 10_000,
+    doc: 'Connections to Amazon Transcribe that are being opened at the same time, of one process. More wait for their turn, first come, first served, so that many clients at once do not make each other time out. The wait counts against `dialDeadlineMs`.',
+  },
   dialAttempts: {
     theme: 'upstream',
     kind: 'integer',

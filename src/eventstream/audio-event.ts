@@ -29,8 +29,21 @@ export const AUDIO_OVERHEAD_BYTES = AUDIO_PAYLOAD_OFFSET + WORD_BYTES
 /** One AudioEvent with a copy of `pcm`; empty audio means the end of the stream. Throws `too_big`. */
 export function encodeAudioEvent(pcm: Uint8Array): Buffer {
   const totalBytes = checkTotalLength(AUDIO_OVERHEAD_BYTES + pcm.byteLength)
+  return writeAudioEvent(allocate(totalBytes), pcm)
+}
+
+/**
+ * As `encodeAudioEvent`, into memory of the caller: `frame` has `AUDIO_OVERHEAD_BYTES` more than `pcm`, and may have
+ * held another event before. Returns it.
+ */
+export function writeAudioEvent(frame: Buffer, pcm: Uint8Array): Buffer {
+  const totalBytes = frame.length
+  if (totalBytes !== AUDIO_OVERHEAD_BYTES + pcm.byteLength) {
+    throw new RangeError(
+      `frame has ${totalBytes} bytes; it must have ${AUDIO_OVERHEAD_BYTES + pcm.byteLength} for this audio.`,
+    )
+  }
   const head = headOf(totalBytes)
-  const frame = allocate(totalBytes)
   frame.set(head.bytes)
   frame.set(pcm, AUDIO_PAYLOAD_OFFSET)
   frame.writeUInt32BE(crc32(pcm, head.crc), totalBytes - WORD_BYTES)

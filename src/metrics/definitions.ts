@@ -107,6 +107,10 @@ export const METRICS = Object.freeze({
   ),
 
   // From one stream to the next
+  upstreamDialsWaiting: gauge(
+    'upstream_dials_waiting',
+    'Streams that wait for their turn to be opened (upstreamConcurrentDials).',
+  ),
   upstreamStreamsActive: gauge('upstream_streams_active', 'Streams open at Amazon Transcribe now.'),
   rollovers: {
     ...counter('rollovers_total', 'Sessions that went on in another stream, by why the one before ended.'),

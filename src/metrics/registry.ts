@@ -56,6 +56,8 @@ export interface RelayMetrics extends SessionMetrics {
   countViolation(reason: string): void
   countForcedClose(): void
   countConnectionRefused(): void
+  /** Streams that wait for their turn to be opened. */
+  upstreamDialsWaiting: number
   /** Once an attempt to connect to the upstream; `reason` is `none` for `ok`. */
   countConnect(outcome: 'ok' | 'error', reason: string): void
   /** Names the native build that serves clients, once it is known. */
@@ -78,6 +80,7 @@ class PrometheusMetrics implements RelayMetrics {
   upstreamFrames = 0
   silenceFilledSeconds = 0
   upstreamStreamsActive = 0
+  upstreamDialsWaiting = 0
   replayedSeconds = 0
   rolloverLostSeconds = 0
   parkedSeconds = 0
@@ -212,6 +215,7 @@ class PrometheusMetrics implements RelayMetrics {
     collect.counter(METRICS.upstreamFrames, () => this.upstreamFrames)
     collect.counter(METRICS.upstreamAudioBytes, () => this.upstreamAudioBytes)
     collect.counter(METRICS.silenceFilledSeconds, () => this.silenceFilledSeconds)
+    collect.gauge(METRICS.upstreamDialsWaiting, () => this.upstreamDialsWaiting)
     collect.gauge(METRICS.upstreamStreamsActive, () => this.upstreamStreamsActive)
     collect.counter(METRICS.replayedSeconds, () => this.replayedSeconds)
     collect.counter(METRICS.rolloverLostSeconds, () => this.rolloverLostSeconds)

@@ -121,6 +121,8 @@ function speakerTurns(
   transcript: string,
   clientTime: ClientTime,
 ): SimpleTurn[] {
+  // Most results have none, and a long final has a hundred words.
+  if (!items.some(({ Speaker }) => Speaker != null)) return []
   const turns: { speaker: string | null; text: string; start: number; end: number }[] = []
   let cursor = 0
   for (const item of items) {

@@ -6,14 +6,16 @@
  * Anything else is copied once, straight into the frame under construction. What is left over waits for more audio,
  * at most one chunk long (`flushAfter`).
  *
- * Bytes in: views, valid during the call. Bytes out: whole event-stream messages that belong to the receiver.
+ * Bytes in: views, valid during the call. Bytes out: whole event-stream messages that belong to the receiver, in memory
+ * that was taken from `memory`, exactly as it was taken.
  */
 import {
+  AUDIO_OVERHEAD_BYTES,
   AUDIO_PAYLOAD_OFFSET,
-  allocateAudioEvent,
-  encodeAudioEvent,
   sealAudioEvent,
+  writeAudioEvent,
 } from '../eventstream/audio-event.ts'
+import type { RecycledBuffers } from '../recycled-buffers.ts'
 
 export interface ChunkSizes {
   /** Length of one sample over all channels; 1 for compressed audio, which has no boundaries. */
@@ -51,13 +53,15 @@ export function chunkSizes(
 
 export class AudioChunker {
   readonly #sizes: ChunkSizes
+  readonly #memory: RecycledBuffers
   readonly #emit: EmitFrame
   #pending: Buffer | null = null
   #pendingBytes = 0
   #pendingSinceMs = 0
 
-  constructor(sizes: ChunkSizes, emit: EmitFrame) {
+  constructor(sizes: ChunkSizes, memory: RecycledBuffers, emit: EmitFrame) {
     this.#sizes = sizes
+    this.#memory = memory
     this.#emit = emit
   }
 
@@ -70,7 +74,7 @@ export class AudioChunker {
     const { frameBytes, minBytes, maxBytes } = this.#sizes
     const isWhole = audio.length % frameBytes === 0
     if (this.#pendingBytes === 0 && isWhole && audio.length >= minBytes && audio.length <= maxBytes) {
-      this.#emit(encodeAudioEvent(audio), audio.length)
+      this.#emit(this.#copy(audio), audio.length)
       return
     }
     this.#append(audio, nowMs)
@@ -92,20 +96,31 @@ export class AudioChunker {
     const frame = this.#pending
     const whole = wholeFrames(this.#pendingBytes, this.#sizes.frameBytes)
     if (frame === null || whole === 0) return this.#pendingBytes
-    // Copied out before sealing: the CRC is written over the bytes behind the payload.
-    const broken = Buffer.from(
-      frame.subarray(AUDIO_PAYLOAD_OFFSET + whole, AUDIO_PAYLOAD_OFFSET + this.#pendingBytes),
-    )
-    this.#emitPending(frame, whole)
-    if (broken.length > 0) this.#append(broken, nowMs)
-    return broken.length
+    const end = AUDIO_PAYLOAD_OFFSET + this.#pendingBytes
+    const brokenBytes = this.#pendingBytes - whole
+    // A copy, because memory comes in lengths, and this is shorter than a chunk. It happens when somebody falls silent.
+    const message = this.#copy(frame.subarray(AUDIO_PAYLOAD_OFFSET, AUDIO_PAYLOAD_OFFSET + whole))
+    frame.copyWithin(AUDIO_PAYLOAD_OFFSET, end - brokenBytes, end)
+    this.#pendingBytes = brokenBytes
+    this.#pendingSinceMs = nowMs
+    if (brokenBytes === 0) this.clear()
+    this.#emit(message, whole)
+    return brokenBytes
+  }
+
+  /** Forgets what waits for more, and gives its memory back. */
+  clear(): void {
+    const frame = this.#pending
+    this.#pending = null
+    this.#pendingBytes = 0
+    if (frame !== null) this.#memory.give(frame)
   }
 
   #append(audio: Uint8Array, nowMs: number): void {
     const { chunkBytes } = this.#sizes
     let offset = 0
     while (offset < audio.length) {
-      const frame = (this.#pending ??= allocateAudioEvent(chunkBytes))
+      const frame = (this.#pending ??= this.#memory.take(AUDIO_OVERHEAD_BYTES + chunkBytes))
       if (this.#pendingBytes === 0) this.#pendingSinceMs = nowMs
       const part = Math.min(chunkBytes - this.#pendingBytes, audio.length - offset)
       frame.set(audio.subarray(offset, offset + part), AUDIO_PAYLOAD_OFFSET + this.#pendingBytes)
@@ -119,6 +134,11 @@ export class AudioChunker {
     this.#pending = null
     this.#pendingBytes = 0
     this.#emit(sealAudioEvent(frame, audioBytes), audioBytes)
+  }
+
+  // One copy, into memory that is used again: see the "recycled" rows of bench/micro/framing.ts.
+  #copy(audio: Uint8Array): Buffer {
+    return writeAudioEvent(this.#memory.take(AUDIO_OVERHEAD_BYTES + audio.length), audio)
   }
 }
 

@@ -4,6 +4,7 @@
  * counted.
  */
 import { encodeAudioEvent } from '../eventstream/audio-event.ts'
+import type { RecycledBuffers } from '../recycled-buffers.ts'
 import type { StreamParameters } from '../transcribe/parameters.ts'
 import { AudioChunker, chunkSizes } from './audio-chunker.ts'
 import { AudioProbe } from './audio-probe.ts'
@@ -54,7 +55,13 @@ export class AudioSender {
   #nowMs = 0
   #isAllZero: boolean
 
-  constructor(parameters: StreamParameters, limits: SessionLimits, metrics: SessionMetrics) {
+  /** `memory`: for the frames of the audio. */
+  constructor(
+    parameters: StreamParameters,
+    limits: SessionLimits,
+    metrics: SessionMetrics,
+    memory: RecycledBuffers,
+  ) {
     this.#parameters = parameters
     this.#limits = limits
     this.#metrics = metrics
@@ -62,13 +69,10 @@ export class AudioSender {
     this.#isAllZero = parameters.isPcm
     const sizes = chunkSizes(parameters, limits)
     const replayBytes = parameters.isPcm ? limits.replaySeconds * parameters.bytesPerSecond : 0
-    this.#buffer = new ReplayBuffer({
-      replayBytes,
-      maxBytes: replayBytes + limits.pendingAudioBytes,
-      frameBytes: sizes.frameBytes,
-      minBytes: sizes.minBytes,
-    })
-    this.#chunker = new AudioChunker(sizes, (frame, audioBytes) => this.#take(frame, audioBytes))
+    const { frameBytes, minBytes } = sizes
+    const maxBytes = replayBytes + limits.pendingAudioBytes
+    this.#buffer = new ReplayBuffer({ replayBytes, maxBytes, frameBytes, minBytes }, memory)
+    this.#chunker = new AudioChunker(sizes, memory, (frame, audioBytes) => this.#take(frame, audioBytes))
   }
 
   /** Compressed audio cannot begin in the middle, so only PCM can move to another stream. */
@@ -249,6 +253,7 @@ export class AudioSender {
   discard(): void {
     this.#metrics.audioDroppedBytes +=
       this.#buffer.neverSentBytes + this.#chunker.pendingBytes + (this.#probe?.keptBytes ?? 0)
+    this.#chunker.clear()
     this.#buffer.clear()
     this.detach()
   }
@@ -280,6 +285,7 @@ export class AudioSender {
       this.#pace?.take(entry.audioBytes)
     }
     sink.send(entry.frame)
+    this.#buffer.forgetSent()
   }
 
   #countReplayed(seconds: number): void {

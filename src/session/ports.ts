@@ -48,7 +48,10 @@ export interface ClientListener {
 
 /** One open stream to Amazon Transcribe: one WebSocket. Every method does nothing once it is closed. */
 export interface UpstreamPort {
-  /** Sends one whole event-stream message. From here on nobody changes the bytes: they may be sent again. */
+  /**
+   * Sends one whole event-stream message. A view, valid during the call: the bytes are not changed and not kept, so
+   * the caller may send them again, to this stream or another, or use their memory anew.
+   */
   send(message: Uint8Array): void
   /** Bytes accepted by `send` that the kernel has not taken yet. */
   bufferedBytes(): number

@@ -3,6 +3,8 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
+import type { RecycledBuffers } from '../recycled-buffers.ts'
+import { createFrameMemory } from './frame-memory.ts'
 import type { ClientAccess, SessionHost, SessionRequest } from './host.ts'
 import type { ClientListener, ClientPort } from './ports.ts'
 import { Session, type SessionDependencies } from './session.ts'
@@ -14,10 +16,12 @@ export interface RegistryOptions {
   readonly reconnectSpreadMs: number
 }
 
-export interface RegistryDependencies extends Omit<SessionDependencies, 'onClosed'> {
+export interface RegistryDependencies extends Omit<SessionDependencies, 'onClosed' | 'frameMemory'> {
   readonly clock: Clock
   /** `null`: sessions may start. Else what is missing (credentials). */
   readonly readiness: () => RelayError | null
+  /** Own memory unless given. */
+  readonly frameMemory?: RecycledBuffers
 }
 
 /** Bytes waiting in all sessions: their sum and the largest. */
@@ -38,7 +42,8 @@ export class SessionRegistry implements SessionHost {
   constructor(options: RegistryOptions, deps: RegistryDependencies) {
     this.#options = options
     this.#deps = deps
-    this.#sessionDeps = { ...deps, onClosed: session => this.#sessionOnClosed(session) }
+    const frameMemory = deps.frameMemory ?? createFrameMemory()
+    this.#sessionDeps = { ...deps, frameMemory, onClosed: session => this.#sessionOnClosed(session) }
     this.#ticker = deps.clock.setTicker(options.tickMs, () => this.tick())
   }
 

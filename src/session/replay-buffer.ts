@@ -1,6 +1,7 @@
 /**
  * The encoded audio of a session that may be needed (again): what was not sent yet, and what was sent but no final
- * result covers. Frames are kept by reference, in order, each with its position in the client's audio.
+ * result covers. Frames are kept in order, each with its position in the client's audio. They belong to this buffer: when one
+ * falls out, for whatever reason, its memory goes back to where it was taken from.
  *
  *      released │ kept, sent          │ kept, not sent      │
  *      ─────────┼─────────────────────┼─────────────────────┼──▶ bytes of the client's audio
@@ -11,11 +12,12 @@
  * everything together is kept for `maxBytes`. The oldest falls out.
  * Compressed audio cannot begin in the middle: it waits until it is sent, and is not kept (`replayBytes` is 0).
  */
-import { AUDIO_PAYLOAD_OFFSET, encodeAudioEvent } from '../eventstream/audio-event.ts'
+import { AUDIO_OVERHEAD_BYTES, AUDIO_PAYLOAD_OFFSET, writeAudioEvent } from '../eventstream/audio-event.ts'
+import type { RecycledBuffers } from '../recycled-buffers.ts'
 import { isLoud } from './loudness.ts'
 
 export interface KeptFrame {
-  /** A whole AudioEvent. Nobody changes it any more. */
+  /** A whole AudioEvent. Nobody changes it until it falls out. */
   readonly frame: Buffer
   /** Position of its first byte in the client's audio. */
   readonly startByte: number
@@ -40,6 +42,7 @@ const RELEASED: KeptFrame = { frame: Buffer.alloc(0), startByte: 0, audioBytes: 
 
 export class ReplayBuffer {
   readonly #sizes: ReplaySizes
+  readonly #memory: RecycledBuffers
   #frames: KeptFrame[] = []
   /** Index of the first kept frame, and of the first that is not sent. */
   #head = 0
@@ -52,8 +55,10 @@ export class ReplayBuffer {
   #catchUpByte = 0
   #fallenLoudBytes = 0
 
-  constructor(sizes: ReplaySizes) {
+  /** `memory`: where the frames that are appended were taken from. */
+  constructor(sizes: ReplaySizes, memory: RecycledBuffers) {
     this.#sizes = sizes
+    this.#memory = memory
     this.#keepBytes = sizes.replayBytes
   }
 
@@ -111,16 +116,23 @@ export class ReplayBuffer {
     this.#unsentFrameBytes += frame.length
   }
 
-  /** The next frame to be sent, which counts as sent from here on. */
+  /**
+   * The next frame to be sent, which counts as sent from here on. It is there until the next call that lets frames fall
+   * out: `forgetSent`, to be called when it was sent, or any other.
+   */
   next(): KeptFrame | null {
     const entry = this.#frames[this.#cursor]
     if (entry === undefined) return null
     this.#cursor += 1
     this.#unsentFrameBytes -= entry.frame.length
     this.#onceSentByte = Math.max(this.#onceSentByte, entry.startByte + entry.audioBytes)
+    return entry
+  }
+
+  /** What was sent longer ago than it may be kept falls out. */
+  forgetSent(): void {
     if (this.#sizes.replayBytes === 0) this.#releaseBefore(this.cursorByte)
     else this.#forgetBefore(this.cursorByte - this.#keepBytes)
-    return entry
   }
 
   /** A final result covers the audio up to here: what was sent of it is not needed again. */
@@ -165,6 +177,7 @@ export class ReplayBuffer {
   }
 
   clear(): void {
+    for (const { frame } of this.#frames.slice(this.#head)) this.#memory.give(frame)
     this.#frames = []
     this.#head = 0
     this.#cursor = 0
@@ -177,7 +190,7 @@ export class ReplayBuffer {
     while (this.#head < this.#cursor) {
       const entry = this.#frames[this.#head]
       if (entry === undefined || entry.startByte + entry.audioBytes > byte) break
-      this.#advance()
+      this.#advance(entry)
     }
     this.#compact()
   }
@@ -205,9 +218,10 @@ export class ReplayBuffer {
     const rest = audioOf(first).subarray(cutBytes)
     const isShort = rest.length < minBytes && second !== undefined
     const audio = isShort ? Buffer.concat([rest, audioOf(second)]) : rest
+    // Before what it is copied from may be used again.
+    const frame = writeAudioEvent(this.#memory.take(AUDIO_OVERHEAD_BYTES + audio.length), audio)
     this.#dropFirst()
     if (isShort) this.#dropFirst()
-    const frame = encodeAudioEvent(audio)
     const startByte = first.startByte + cutBytes
     this.#frames.splice(this.#head, 0, { frame, startByte, audioBytes: audio.length })
     this.#unsentFrameBytes += frame.length
@@ -226,12 +240,13 @@ export class ReplayBuffer {
       this.#cursor += 1
       this.#unsentFrameBytes -= first.frame.length
     }
-    this.#advance()
+    this.#advance(first)
     this.#compact()
   }
 
-  /** The first frame is given up at once, its place in the array later: a frame weighs 3 KB, a place nothing. */
-  #advance(): void {
+  /** Gives up the first frame at once, and its place in the array later: a frame weighs 3 KB, a place nothing. */
+  #advance(first: KeptFrame): void {
+    this.#memory.give(first.frame)
     this.#frames[this.#head] = RELEASED
     this.#head += 1
   }

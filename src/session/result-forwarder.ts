@@ -13,7 +13,13 @@ import {
   type ClientTime,
 } from '../protocol/result-formats.ts'
 import type { StreamRequest } from '../protocol/stream-request.ts'
-import { parseTranscriptEvent, TranscriptEventError, type TranscribeResult } from '../transcribe/results.ts'
+import { parseOutline } from '../transcribe/results-outline.ts'
+import {
+  parseTranscriptEvent,
+  TranscriptEventError,
+  type TranscribeResult,
+  type TranscriptEvent,
+} from '../transcribe/results.ts'
 import type { Coverage } from './coverage.ts'
 import type { SessionMetrics } from './ports.ts'
 import { withoutRepeated } from './repeated-words.ts'
@@ -42,6 +48,8 @@ export interface StreamResults {
 export class ResultForwarder {
   readonly #stream: StreamRequest
   readonly #withholdsPartials: boolean
+  /** The words of a partial result are in none of its messages, as long as no time has to be moved. */
+  readonly #mayCutItems: boolean
   readonly #ports: ForwarderPorts
   #seq = 0
   #finals = 0
@@ -49,7 +57,10 @@ export class ResultForwarder {
 
   constructor(stream: StreamRequest, allowUnredactedPartials: boolean, ports: ForwarderPorts) {
     this.#stream = stream
-    this.#withholdsPartials = stream.parameters.redactsPartials && !allowUnredactedPartials
+    const { redactsPartials, wire } = stream.parameters
+    this.#withholdsPartials = (redactsPartials && !allowUnredactedPartials) || !stream.partials
+    const isTextOnly = stream.format === 'simple' && !stream.words && wire['show-speaker-label'] !== 'true'
+    this.#mayCutItems = isTextOnly || this.#withholdsPartials
     this.#ports = ports
   }
 
@@ -66,7 +77,7 @@ export class ResultForwarder {
   /** `payload`: JSON of one TranscriptEvent, valid during the call. Throws TranscriptEventError when it is none. */
   forward(payload: Uint8Array, stream: StreamResults, nowMs: number): void {
     const json = decodeUtf8(payload)
-    const results = parseTranscriptEvent(json).Transcript.Results
+    const results = this.#read(json, stream).Transcript.Results
     const { coverage } = this.#ports
     if (results.length === 0) return coverage.addQuiet(stream.timeline.sentSeconds)
     const clientTime: ClientTime = seconds => stream.timeline.clientTime(seconds)
@@ -80,9 +91,16 @@ export class ResultForwarder {
       for (const result of wanted) this.#deliverSimple(result, clientTime)
       return
     }
-    // Where the two times are one and nothing is left out, nothing is rewritten.
+    // Where the two times are one and nothing is left out, nothing is rewritten. Of an outline all or nothing goes out.
     const isAsCame = stream.timeline.isSame && wanted.length === results.length && stream.heard === null
     this.#ports.deliver(isAsCame ? awsTranscriptAsCame(json) : awsTranscript(wanted, clientTime))
+  }
+
+  /** With its items, unless nobody looks at them. What the client had of a stream before is told by them. */
+  #read(json: string, { heard, timeline }: StreamResults): TranscriptEvent {
+    const isAsCame = this.#stream.format === 'aws' && timeline.isSame
+    const outline = heard === null && (this.#mayCutItems || isAsCame) ? parseOutline(json) : null
+    return outline ?? parseTranscriptEvent(json)
   }
 
   #withoutRepeated(
@@ -113,7 +131,7 @@ export class ResultForwarder {
     }
     metrics.resultsPartial += 1
     if (lagSeconds !== null) metrics.observePartialLagSeconds(lagSeconds)
-    if (this.#withholdsPartials || !this.#stream.partials) {
+    if (this.#withholdsPartials) {
       metrics.partialsWithheld += 1
       return false
     }

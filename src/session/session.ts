@@ -17,6 +17,7 @@ import {
   type WarningCode,
 } from '../protocol/server-messages.ts'
 import { type StreamDefaults, type StreamRequest } from '../protocol/stream-request.ts'
+import type { RecycledBuffers } from '../recycled-buffers.ts'
 import { configureStream } from './configure.ts'
 import type { SessionRequest } from './host.ts'
 import { TokenBucket } from './pace.ts'
@@ -31,6 +32,8 @@ import { UpstreamLink, type LinkDependencies, type LinkOwner, type Restart } fro
 export interface SessionDependencies extends LinkDependencies {
   readonly log: SessionLog
   readonly defaults: StreamDefaults
+  /** For the frames of all sessions. */
+  readonly frameMemory: RecycledBuffers
   /** Called once, when the session is closed. */
   readonly onClosed: (session: Session) => void
 }
@@ -262,12 +265,12 @@ export class Session implements ClientListener, LinkOwner {
   }
 
   #open(stream: StreamRequest): void {
-    const { clock, limits, metrics } = this.#deps
+    const { clock, frameMemory, limits, metrics } = this.#deps
     const client = {
       deliver: (message: string) => this.#deliverResult(message),
       isBehind: () => this.#client.bufferedBytes() > limits.clientPartialsBufferBytes,
     }
-    this.#parts = createStreamParts(stream, limits, metrics, client, clock.monotonicMs())
+    this.#parts = createStreamParts(stream, limits, metrics, client, frameMemory, clock.monotonicMs())
     this.#link = new UpstreamLink(this.id, this.#parts, this, this.#deps)
     this.#move('dialling')
     for (const { parameter, message } of stream.warnings) {

@@ -2,6 +2,7 @@
 import type { StreamRequest } from '../protocol/stream-request.ts'
 import { AudioSender } from './audio-sender.ts'
 import { Coverage } from './coverage.ts'
+import type { RecycledBuffers } from '../recycled-buffers.ts'
 import type { SessionLimits } from './limits.ts'
 import { TokenBucket } from './pace.ts'
 import type { SessionMetrics } from './ports.ts'
@@ -23,10 +24,11 @@ export function createStreamParts(
   limits: SessionLimits,
   metrics: SessionMetrics,
   client: Pick<ForwarderPorts, 'deliver' | 'isBehind'>,
+  memory: RecycledBuffers,
   nowMs: number,
 ): StreamParts {
   const { bytesPerSecond, channels, isPcm, wire } = request.parameters
-  const audio = new AudioSender(request.parameters, limits, metrics)
+  const audio = new AudioSender(request.parameters, limits, metrics, memory)
   const coverage = new Coverage(wire['enable-channel-identification'] === 'true' ? channels : 1)
   const forwarder = new ResultForwarder(request, limits.allowUnredactedPartials, {
     ...client,

@@ -6,11 +6,12 @@
  *          │          └───────├─ refused, and the clock is wrong: correct it, once a dial
  *          └──────────────────└─ refused otherwise: fetch other credentials, once a dial
  *
- * The signature is made anew for every attempt. The URL goes to the socket and nowhere else.
+ * Each attempt waits for its turn (`DialSlots`). The signature is made anew for every attempt. The URL goes to the socket and nowhere else.
  */
 import type { Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { RecycledBuffers } from '../recycled-buffers.ts'
 import type { Dial, DialRequest, UpstreamDialer, UpstreamListener } from '../session/ports.ts'
 import type { Endpoint } from '../transcribe/endpoints.ts'
 import { expiryOf } from './aws-credentials.ts'
@@ -21,9 +22,13 @@ import type { ConnectFailure, ConnectReason } from './connect-failure.ts'
 import type { CredentialSource } from './credentials.ts'
 import { backoffDelay, codeOfFailure, errorOfFailure, isTransient } from './dial-policy.ts'
 import { MAX_EXPIRES_SECONDS, presignUrl } from './presign.ts'
+import { DialSlots, type DialSlot, type DialSlotMetrics } from './dial-slots.ts'
+import { createWriteMemory } from './frame-writer.ts'
 import { UpstreamSocket } from './upstream-socket.ts'
 
 export const DIAL_DEFAULTS = Object.freeze({
+  /** Attempts at the same time, of all dials of one dialer. */
+  concurrentDials: 32,
   /** Connections tried because of passing troubles. The two corrections of a refusal come on top. */
   dialAttempts: 3,
   /** Longest wait before the first retry; doubles with each. */
@@ -83,7 +88,7 @@ export interface DialLog {
   dialOnClockCorrected(record: { readonly sessionId: string; readonly offsetMs: number }): void
 }
 
-export interface DialMetrics {
+export interface DialMetrics extends DialSlotMetrics {
   /** Once an attempt that came to an end by itself. `reason` is `none` for `ok`. */
   countConnect(outcome: 'ok' | 'error', reason: ConnectReason | 'none', durationSeconds: number): void
 }
@@ -96,6 +101,8 @@ export function createDialer(options: DialerOptions): UpstreamDialer {
     connector: new Connector({ ...options, closeTimeoutMs: limits.closeTimeoutMs }),
     limits,
     random: options.random ?? Math.random,
+    slots: new DialSlots(limits.concurrentDials, options.metrics),
+    writeMemory: createWriteMemory(),
   }
   return {
     dial(request, listener) {
@@ -109,6 +116,8 @@ interface DialerParts extends DialerOptions {
   readonly connector: Connector
   readonly limits: DialLimits
   readonly random: () => number
+  readonly slots: DialSlots
+  readonly writeMemory: RecycledBuffers
 }
 
 class UpstreamDial implements Dial, ConnectListener {
@@ -125,6 +134,8 @@ class UpstreamDial implements Dial, ConnectListener {
   /** Of the attempt under way. */
   #usedOffsetMs = 0
   #credentialsExpireAtMs: number | null = null
+  /** Waited for, or held. */
+  #slot: DialSlot | null = null
   #connecting: { cancel(): void } | null = null
   #backoffTimer: Timer | null = null
   #lastError: RelayError | null = null
@@ -138,12 +149,16 @@ class UpstreamDial implements Dial, ConnectListener {
     const { clock, limits } = parts
     this.#deadlineAtMs = clock.monotonicMs() + limits.dialDeadlineMs
     this.#deadlineTimer = clock.setTimer(limits.dialDeadlineMs, () => this.#clockOnDeadline())
-    void this.#attempt(false)
+    this.#queueAttempt(false)
   }
 
   cancel(): void {
     this.#finish()
     this.#socket?.abandon()
+  }
+
+  #queueAttempt(forceCredentials: boolean): void {
+    this.#slot = this.#parts.slots.take(() => void this.#attempt(forceCredentials))
   }
 
   /** Never rejects. */
@@ -192,10 +207,10 @@ class UpstreamDial implements Dial, ConnectListener {
   }
 
   connectOnOpen({ webSocket, stream, requestId, upstreamSessionId, connectMs }: OpenedConnection): void {
-    const { clock, limits, metrics } = this.#parts
+    const { clock, limits, metrics, writeMemory } = this.#parts
     this.#finish()
     metrics.countConnect('ok', 'none', connectMs / 1000)
-    const socket = new UpstreamSocket(webSocket, stream, this.#listener, { clock, ...limits })
+    const socket = new UpstreamSocket(webSocket, stream, this.#listener, { clock, writeMemory, ...limits })
     this.#socket = socket
     socket.guard(() =>
       this.#listener.upstreamOnOpen(socket, {
@@ -211,14 +226,15 @@ class UpstreamDial implements Dial, ConnectListener {
 
   connectOnFailure(failure: ConnectFailure): void {
     this.#connecting = null
+    this.#slot?.release()
     this.#lastError = errorOfFailure(failure)
     this.#parts.metrics.countConnect('error', failure.reason, failure.durationMs / 1000)
     const retry = this.#planRetry(failure)
     this.#logFailure(failure, retry !== null)
     if (this.#done) return
     if (retry === null) this.#fail(this.#lastError)
-    else if (retry.delayMs === 0) void this.#attempt(retry.forceCredentials)
-    else this.#backoffTimer = this.#parts.clock.setTimer(retry.delayMs, () => void this.#attempt(false))
+    else if (retry.delayMs === 0) this.#queueAttempt(retry.forceCredentials)
+    else this.#backoffTimer = this.#parts.clock.setTimer(retry.delayMs, () => this.#queueAttempt(false))
   }
 
   #planRetry(failure: ConnectFailure): { delayMs: number; forceCredentials: boolean } | null {
@@ -287,5 +303,6 @@ class UpstreamDial implements Dial, ConnectListener {
     this.#backoffTimer?.cancel()
     this.#connecting?.cancel()
     this.#connecting = null
+    this.#slot?.release()
   }
 }

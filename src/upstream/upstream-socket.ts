@@ -1,5 +1,6 @@
 /**
- * The upstream port over an open WebSocket: event-stream messages out and in, one whole message a frame.
+ * The upstream port over an open WebSocket: event-stream messages out and in, one whole message a frame. Messages out
+ * are framed here and written past `ws` (`FrameWriter`); reading, control frames and the closing handshake are its own.
  *
  * The end is reported once, with the first cause seen, and never from inside a call of the session. TCP keep-alive finds
  * a dead peer while nothing is in flight; the session watches `bufferedBytes()` for one that does not read. Pings find
@@ -7,12 +8,15 @@
  * has answered one is expected to answer the next.
  */
 import type { Socket } from 'node:net'
-import type { RawData, WebSocket } from 'ws'
+import { WebSocket } from 'ws'
+import type { RawData } from 'ws'
 import type { Clock, Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { RecycledBuffers } from '../recycled-buffers.ts'
 import type { UpstreamEnd, UpstreamPort } from '../session/ports.ts'
 import { errorCodeOf } from './connect-failure.ts'
+import { FrameWriter } from './frame-writer.ts'
 
 export interface UpstreamSocketOptions {
   readonly clock: Clock
@@ -20,6 +24,8 @@ export interface UpstreamSocketOptions {
   readonly closeTimeoutMs: number
   /** Time between pings; 0: none. */
   readonly pingIntervalMs: number
+  /** For the frames on their way into the socket. */
+  readonly writeMemory: RecycledBuffers
 }
 
 /** The part of `UpstreamListener` that an open socket calls. */
@@ -44,6 +50,7 @@ const NOBODY: UpstreamSocketListener = {
 
 export class UpstreamSocket implements UpstreamPort {
   readonly #webSocket: WebSocket
+  readonly #writer: FrameWriter
   #listener: UpstreamSocketListener
   readonly #options: UpstreamSocketOptions
   readonly #pingTicker: Timer | null
@@ -62,6 +69,7 @@ export class UpstreamSocket implements UpstreamPort {
     options: UpstreamSocketOptions,
   ) {
     this.#webSocket = webSocket
+    this.#writer = new FrameWriter(stream, options.writeMemory)
     this.#listener = listener
     this.#options = options
     const { clock, pingIntervalMs } = options
@@ -77,8 +85,8 @@ export class UpstreamSocket implements UpstreamPort {
 
   send(message: Uint8Array): void {
     if (this.#ended || this.#closeRequested) return
-    // Not corked: frames of one turn in one write cost the same over TLS, and a single one costs more.
-    this.#webSocket.send(message)
+    // The peer may have begun to close: nothing may follow the answer to its Close frame (RFC 6455 §5.5.1).
+    if (this.#webSocket.readyState === WebSocket.OPEN) this.#writer.write(message)
   }
 
   bufferedBytes(): number {

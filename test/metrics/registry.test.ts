@@ -76,6 +76,7 @@ t.test('every series is there from the start, with its zero', async t => {
     'partials_withheld_total',
     'client_sent_bytes_total',
     'warnings_total',
+    'upstream_dials_waiting',
     'upstream_streams_active',
     ...ROLLOVER_REASONS.map(reason => `rollovers_total{reason="${reason}"}`),
     'replayed_seconds_total',
@@ -137,6 +138,7 @@ t.test('what is counted and observed is in the next scrape, and the one after', 
   metrics.warnings += 17
   metrics.unknownEvents += 18
   metrics.upstreamStreamsActive += 19
+  metrics.upstreamDialsWaiting += 20
   metrics.replayedSeconds += 20.5
   metrics.rolloverLostSeconds += 21.5
   metrics.parkedSeconds += 22.5
@@ -186,6 +188,7 @@ t.test('what is counted and observed is in the next scrape, and the one after', 
     client_sent_bytes_total: '16',
     warnings_total: '17',
     upstream_unknown_events_total: '18',
+    upstream_dials_waiting: '20',
     upstream_streams_active: '19',
     replayed_seconds_total: '20.5',
     rollover_lost_seconds_total: '21.5',

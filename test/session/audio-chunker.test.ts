@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { decodeMessage } from '../../src/eventstream/decode.ts'
 import { AudioChunker, chunkSizes } from '../../src/session/audio-chunker.ts'
+import { createFrameMemory } from '../../src/session/frame-memory.ts'
 import { createRandom } from '../support/random.ts'
 
 const LIMITS = { chunkMs: 100, minChunkMs: 50, maxChunkMs: 200 }
@@ -16,7 +17,7 @@ t.test(`random cuts at every rate come out as they went in, TEST_SEED=${seed}`, 
     const rateHz = [8000, 11_025, 16_000, 44_100, 48_000][Math.floor(random() * 5)] ?? 8000
     const sizes = chunkSizes({ isPcm: true, bytesPerSecond: rateHz * frameBytes, frameBytes }, LIMITS)
     const output: Buffer[] = []
-    const chunker = new AudioChunker(sizes, (frame, audioBytes) => {
+    const chunker = new AudioChunker(sizes, createFrameMemory(), (frame, audioBytes) => {
       const { payload } = decodeMessage(frame)
       if (payload.length !== audioBytes) t.fail(`${audioBytes} said, ${payload.length} sent`)
       if (audioBytes === 0 || audioBytes % frameBytes !== 0) t.fail(`a chunk of ${audioBytes} bytes`)
@@ -46,7 +47,7 @@ t.test(`random cuts at every rate come out as they went in, TEST_SEED=${seed}`, 
 t.test('pieces wait a chunk long, those below the least length longer, broken samples for ever', async t => {
   const sizes = chunkSizes({ isPcm: true, bytesPerSecond: 32_000, frameBytes: 2 }, LIMITS)
   const sent: number[] = []
-  const chunker = new AudioChunker(sizes, (_frame, audioBytes) => sent.push(audioBytes))
+  const chunker = new AudioChunker(sizes, createFrameMemory(), (_frame, audioBytes) => sent.push(audioBytes))
   chunker.push(Buffer.alloc(1601), 0)
   chunker.flushAfter(100, 99)
   t.strictSame(sent, [])

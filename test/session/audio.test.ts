@@ -55,6 +55,7 @@ t.test(`real speech in random cuts arrives byte for byte, TEST_SEED=${seed}`, as
     t.equal(metrics.upstreamAudioBytes, SAMPLES.length)
     t.equal(metrics.audioDroppedBytes, 0)
     t.equal(metrics.upstreamFrames, upstream.payloads.length)
+    t.equal(harness.frameMemory.ownedCount, 0, 'the memory of every frame came back')
   }
 })
 
@@ -217,6 +218,7 @@ t.test('compressed audio passes in the pieces of the client, uncounted in second
   )
   t.ok(harness.dial.upstream.audio.equals(Buffer.concat(pieces)))
   t.equal(harness.metrics.clientAudioSeconds, 0)
+  t.equal(harness.frameMemory.ownedCount, 0, 'what is sent is not kept')
 })
 
 t.test('silence only is worth a warning, and sound is not', async t => {

@@ -2,14 +2,22 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import t from 'tap'
-import { AUDIO_PAYLOAD_OFFSET, encodeAudioEvent } from '../../src/eventstream/audio-event.ts'
+import {
+  AUDIO_OVERHEAD_BYTES,
+  AUDIO_PAYLOAD_OFFSET,
+  encodeAudioEvent,
+  writeAudioEvent,
+} from '../../src/eventstream/audio-event.ts'
+import { RecycledBuffers } from '../../src/recycled-buffers.ts'
 import { decodeMessage } from '../../src/eventstream/decode.ts'
 import { Coverage } from '../../src/session/coverage.ts'
+import { createFrameMemory } from '../../src/session/frame-memory.ts'
 import { isLoud } from '../../src/session/loudness.ts'
 import { withoutRepeated } from '../../src/session/repeated-words.ts'
 import { ReplayBuffer } from '../../src/session/replay-buffer.ts'
 import type { TranscribeResult } from '../../src/transcribe/results.ts'
 import { createRandom } from '../support/random.ts'
+import { SpoiltBuffers } from '../support/spoilt-buffers.ts'
 
 const seed = Number(process.env['TEST_SEED'] ?? Math.floor(Math.random() * 2 ** 32))
 const same = (seconds: number) => seconds
@@ -19,7 +27,8 @@ t.test(`the buffer holds what its laws say, TEST_SEED=${seed}`, async t => {
     const random = createRandom(seed + round)
     const frameBytes = 2 * (1 + Math.floor(random() * 3))
     const sizes = { replayBytes: 6000, maxBytes: 9000, frameBytes, minBytes: 50 * frameBytes }
-    const buffer = new ReplayBuffer(sizes)
+    const memory = new SpoiltBuffers()
+    const buffer = new ReplayBuffer(sizes, memory)
     let audio = Buffer.alloc(0)
     /** The model: positions. */
     let cursor = 0
@@ -33,7 +42,7 @@ t.test(`the buffer holds what its laws say, TEST_SEED=${seed}`, async t => {
         const bytes = frameBytes * (1 + Math.floor(random() * 120))
         const more = Buffer.from(Array.from({ length: bytes }, () => Math.floor(random() * 256)))
         audio = Buffer.concat([audio, more])
-        buffer.append(encodeAudioEvent(more), bytes)
+        buffer.append(writeAudioEvent(memory.take(AUDIO_OVERHEAD_BYTES + bytes), more), bytes)
         if (!isAttached) {
           buffer.trim()
           if (buffer.endByte - buffer.startByte > sizes.maxBytes) t.fail('too much is kept')
@@ -45,6 +54,7 @@ t.test(`the buffer holds what its laws say, TEST_SEED=${seed}`, async t => {
           if (entry.startByte !== cursor || payload.length !== entry.audioBytes) t.fail('a gap')
           sent = Buffer.concat([sent, payload])
           cursor += payload.length
+          buffer.forgetSent()
         }
       } else if (luck < 0.92) {
         covered = Math.max(covered, Math.floor(random() * cursor))
@@ -68,11 +78,15 @@ t.test(`the buffer holds what its laws say, TEST_SEED=${seed}`, async t => {
     buffer.clear()
     t.ok(buffer.isEmpty && !buffer.hasUnsent)
     t.equal(buffer.neverSentBytes, 0)
+    t.equal(memory.ownedCount, 0, 'all memory went back, each piece once')
   }
 })
 
 t.test('a cut frame is a whole message, joined to the next when it is short', async t => {
-  const buffer = new ReplayBuffer({ replayBytes: 10_000, maxBytes: 20_000, frameBytes: 2, minBytes: 1600 })
+  const buffer = new ReplayBuffer(
+    { replayBytes: 10_000, maxBytes: 20_000, frameBytes: 2, minBytes: 1600 },
+    createFrameMemory(),
+  )
   for (let value = 1; value <= 3; value += 1) buffer.append(encodeAudioEvent(Buffer.alloc(3200, value)), 3200)
   while (buffer.next() !== null);
   t.equal(buffer.rewind(2001), 2000, 'on a sample')
@@ -88,7 +102,10 @@ t.test('a cut frame is a whole message, joined to the next when it is short', as
 })
 
 t.test('a time that is rounded up covers nothing that was not sent', async t => {
-  const buffer = new ReplayBuffer({ replayBytes: 10_000, maxBytes: 20_000, frameBytes: 2, minBytes: 2 })
+  const buffer = new ReplayBuffer(
+    { replayBytes: 10_000, maxBytes: 20_000, frameBytes: 2, minBytes: 2 },
+    createFrameMemory(),
+  )
   buffer.append(encodeAudioEvent(Buffer.alloc(3200)), 3200)
   buffer.next()
   buffer.append(encodeAudioEvent(Buffer.alloc(3200)), 3200)
@@ -113,10 +130,15 @@ t.test('loud is told from quiet, on every channel', async t => {
 })
 
 t.test('compressed audio is gone once it is sent', async t => {
-  const buffer = new ReplayBuffer({ replayBytes: 0, maxBytes: 1000, frameBytes: 1, minBytes: 1 })
+  const buffer = new ReplayBuffer(
+    { replayBytes: 0, maxBytes: 1000, frameBytes: 1, minBytes: 1 },
+    createFrameMemory(),
+  )
   buffer.append(encodeAudioEvent(Buffer.alloc(300)), 300)
   t.equal(buffer.neverSentBytes, 300)
   buffer.next()
+  t.notOk(buffer.isEmpty, 'the caller is about to send it')
+  buffer.forgetSent()
   t.ok(buffer.isEmpty)
 })
 
@@ -239,7 +261,8 @@ t.test('audio that is covered is given up at once, not when its place is needed'
   setFlagsFromString('--expose-gc')
   const collectGarbage: unknown = runInNewContext('gc')
   if (typeof collectGarbage !== 'function') throw new Error('no garbage collector to call')
-  const buffer = new ReplayBuffer({ replayBytes: 960_000, maxBytes: 960_000, frameBytes: 2, minBytes: 100 })
+  const sizes = { replayBytes: 960_000, maxBytes: 960_000, frameBytes: 2, minBytes: 100 }
+  const buffer = new ReplayBuffer(sizes, new RecycledBuffers({ maxFreeBytes: 0, maxLengths: 1 }))
   const frames: WeakRef<Buffer>[] = []
   const sendOne = () => {
     const frame = encodeAudioEvent(Buffer.alloc(3200))

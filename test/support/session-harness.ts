@@ -5,6 +5,7 @@ import { SessionRegistry } from '../../src/session/registry.ts'
 import type { Session } from '../../src/session/session.ts'
 import { ManualClock } from './manual-clock.ts'
 import { MemoryClient, MemoryDialer, MemoryLog, MemoryMetrics, type MemoryDial } from './memory-ports.ts'
+import { SpoiltBuffers } from './spoilt-buffers.ts'
 
 /** The defaults of the configuration, so that a test says only what it is about. */
 export const LIMITS: SessionLimits = {
@@ -64,6 +65,8 @@ export interface Harness {
   readonly metrics: MemoryMetrics
   readonly log: MemoryLog
   readonly registry: SessionRegistry
+  /** Of all frames; whoever uses one after it was given back sends a wrong CRC. */
+  readonly frameMemory: SpoiltBuffers
   readonly session: Session
   /** The only dial. */
   readonly dial: MemoryDial
@@ -78,6 +81,7 @@ export function startSession(queryString = '', limits: Partial<SessionLimits> = 
   const dialer = new MemoryDialer()
   const metrics = new MemoryMetrics()
   const log = new MemoryLog()
+  const frameMemory = new SpoiltBuffers()
   const registry = new SessionRegistry(
     { maxSessions: 10, tickMs: TICK_MS, reconnectSpreadMs: 4000 },
     {
@@ -89,6 +93,7 @@ export function startSession(queryString = '', limits: Partial<SessionLimits> = 
       defaults: DEFAULTS,
       readiness: () => null,
       random: () => 0.5,
+      frameMemory,
     },
   )
   const listener = registry.open(client, {
@@ -104,6 +109,7 @@ export function startSession(queryString = '', limits: Partial<SessionLimits> = 
     metrics,
     log,
     registry,
+    frameMemory,
     session: listener as Session,
     get dial() {
       return dialer.last

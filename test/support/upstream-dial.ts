@@ -10,7 +10,7 @@ import type { UpstreamEnd, UpstreamListener, UpstreamOpening, UpstreamPort } fro
 import type { AwsCredentials } from '../../src/upstream/aws-credentials.ts'
 import { createCredentialSource } from '../../src/upstream/credentials.ts'
 import { createDialer } from '../../src/upstream/dial.ts'
-import type { DialerOptions, FailedAttempt } from '../../src/upstream/dial.ts'
+import type { DialerOptions, DialMetrics, FailedAttempt } from '../../src/upstream/dial.ts'
 import { defer } from './deferred.ts'
 import { ManualClock } from './manual-clock.ts'
 
@@ -70,6 +70,10 @@ export function setUpDial(t: Test, options: Partial<DialerOptions> & Pick<Dialer
   const corrections: number[] = []
   const counts: string[] = []
   const refreshes: number[] = []
+  const metrics: DialMetrics = {
+    upstreamDialsWaiting: 0,
+    countConnect: (outcome, reason) => counts.push(`${outcome} ${reason}`),
+  }
   const credentials = createCredentialSource({
     clock,
     provider: async (): Promise<AwsCredentials> => {
@@ -94,7 +98,7 @@ export function setUpDial(t: Test, options: Partial<DialerOptions> & Pick<Dialer
       },
       dialOnClockCorrected: ({ offsetMs }) => corrections.push(offsetMs),
     },
-    metrics: { countConnect: (outcome, reason) => counts.push(`${outcome} ${reason}`) },
+    metrics,
     ...options,
   })
   function dial(recorder = new Recorder()) {
@@ -110,7 +114,7 @@ export function setUpDial(t: Test, options: Partial<DialerOptions> & Pick<Dialer
   function skipBackoffs(): void {
     hooks.onFailedAttempt = () => setImmediate(() => clock.advance(400))
   }
-  return { clock, dial, failures, corrections, counts, refreshes, skipBackoffs, whenAttemptFails }
+  return { clock, dial, metrics, failures, corrections, counts, refreshes, skipBackoffs, whenAttemptFails }
 
   function whenAttemptFails(action: (record: FailedAttempt) => void): void {
     hooks.onFailedAttempt = action

@@ -7,6 +7,7 @@ import { systemClock } from '../../src/clock.ts'
 import type { UpstreamEnd } from '../../src/session/ports.ts'
 import { Connector } from '../../src/upstream/connect.ts'
 import type { OpenedConnection } from '../../src/upstream/connect.ts'
+import { createWriteMemory } from '../../src/upstream/frame-writer.ts'
 import { PresignedUrl } from '../../src/upstream/presigned-url.ts'
 import { UpstreamSocket } from '../../src/upstream/upstream-socket.ts'
 import { defer } from '../support/deferred.ts'
@@ -60,7 +61,7 @@ async function openPair(
         ended.resolve(end)
       },
     },
-    { clock, closeTimeoutMs: 2000, pingIntervalMs },
+    { clock, closeTimeoutMs: 2000, pingIntervalMs, writeMemory: createWriteMemory() },
   )
   t.teardown(() => port.terminate())
   return { clock, port, opened, messages, ends, ended: ended.promise, ...(await accepted.promise) }
