@@ -18,6 +18,7 @@ import { createMetrics } from './metrics/registry.ts'
 import type { MetricsSnapshot } from './metrics/snapshot.ts'
 import type { RelayAccess } from './relay/access.ts'
 import { createAccess } from './relay/access.ts'
+import { drainSessions } from './relay/drain.ts'
 import { badOption, findEndpoint } from './relay/endpoint.ts'
 import { reachableHost } from './server/address.ts'
 import type { ClientServer } from './server/app.ts'
@@ -78,7 +79,7 @@ export interface Relay {
   start(): Promise<RelayAddresses>
   /**
    * Lets nobody in, waits for the sessions, ends the rest with their finals delivered, then closes. Bounded by
-   * `drainTimeoutMs`, `flushTimeoutMs` and `clientCloseTimeoutMs`.
+   * `drainTimeoutMs`, `drainSpreadMs`, `flushTimeoutMs` and `clientCloseTimeoutMs`.
    */
   drain(): Promise<void>
   /** Ends every session with 1012 and closes both ports. */
@@ -91,8 +92,6 @@ export interface Relay {
 
 /** How long after the announcement of a drain the last client should be back. */
 const RECONNECT_SPREAD_MS = 2_000
-/** On top of the flush: the time for the closing handshake of the upstream. */
-const DRAIN_SLACK_MS = 2_000
 
 /** Checks the options and builds a relay that is not started. @throws ConfigError with every problem. */
 export function createRelay(
@@ -202,30 +201,11 @@ class RunningRelay implements Relay {
   async #drain(): Promise<void> {
     const registry = this.#registry
     if (registry !== null && !this.#isClosed) {
-      this.#logger.info('draining', { sessions: registry.activeCount })
-      registry.announceDrain()
-      const { clientCloseTimeoutMs, drainTimeoutMs, flushTimeoutMs } = this.#options
-      if (!(await this.#within(registry.whenEmpty(), drainTimeoutMs))) {
-        this.#logger.warn('drain deadline', { sessions: registry.activeCount })
-        registry.finishAll()
-        await this.#within(registry.whenEmpty(), flushTimeoutMs + DRAIN_SLACK_MS)
-      }
-      registry.abortAll()
-      await this.#within(this.#server?.whenSocketsClosed() ?? Promise.resolve(), clientCloseTimeoutMs)
+      const parts = { clock: this.#clock, logger: this.#logger, registry, server: this.#server }
+      await drainSessions(this.#options, parts)
     }
     await this.close()
     this.#logger.info('relay stopped')
-  }
-
-  /** Whether `event` came before the time was over. */
-  async #within(event: Promise<void>, timeoutMs: number): Promise<boolean> {
-    return new Promise(resolve => {
-      const timer = this.#clock.setTimer(timeoutMs, () => resolve(false))
-      void event.then(() => {
-        timer.cancel()
-        return resolve(true)
-      })
-    })
   }
 
   #createCredentials(region: string): CredentialSource {
