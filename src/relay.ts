@@ -20,6 +20,7 @@ import type { RelayAccess } from './relay/access.ts'
 import { createAccess } from './relay/access.ts'
 import { drainSessions } from './relay/drain.ts'
 import { badOption, findEndpoint } from './relay/endpoint.ts'
+import { loadTracing, TRACE_FLUSH_MS } from './relay/traces.ts'
 import { reachableHost } from './server/address.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
@@ -29,6 +30,7 @@ import type { OpsServer, Readiness } from './server/ops.ts'
 import { createOpsServer } from './server/ops.ts'
 import type { Authorize } from './server/options.ts'
 import { SessionRegistry } from './session/registry.ts'
+import type { Tracing } from './tracing/tracing.ts'
 import type { Endpoint } from './transcribe/endpoints.ts'
 import type { AwsCredentials } from './upstream/aws-credentials.ts'
 import { CONNECT_REASONS } from './upstream/connect-failure.ts'
@@ -45,7 +47,7 @@ export interface RelayDependencies {
   readonly clock?: Clock
   /** Decides for each client whether it may come in; throws a `RelayError` to refuse. */
   readonly authorize?: Authorize
-  /** Where `AWS_REGION` and the like are read from; nothing unless given. */
+  /** Where `AWS_REGION` and the like are read from; nothing unless given. Those of OpenTelemetry are the process's own. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Certificates to trust for the upstream instead of the system's, PEM. */
   readonly upstreamCa?: string
@@ -117,6 +119,7 @@ class RunningRelay implements Relay {
   #ops: OpsServer | null = null
   #credentials: CredentialSource | null = null
   #access: RelayAccess | null = null
+  #tracing: Tracing | null = null
   #starting: Promise<RelayAddresses> | null = null
   #draining: Promise<void> | null = null
   #isClosed = false
@@ -152,6 +155,7 @@ class RunningRelay implements Relay {
     const endpoint = await findEndpoint(this.#options, this.#deps.env ?? {})
     const credentials = this.#createCredentials(endpoint.region)
     const metrics = this.#createMetrics(credentials)
+    this.#tracing = await this.#loadTracing()
     const registry = this.#createRegistry(endpoint, credentials, metrics)
     const access = this.#createAccess(endpoint.region)
     const server = this.#createServer(registry, metrics, access)
@@ -194,7 +198,7 @@ class RunningRelay implements Relay {
     this.#server?.close()
     this.#credentials?.close()
     this.#access?.close()
-    await this.#ops?.close()
+    await Promise.all([this.#ops?.close(), this.#tracing?.close(TRACE_FLUSH_MS)])
     this.#onClosed()
   }
 
@@ -236,6 +240,7 @@ class RunningRelay implements Relay {
         credentials: () => credentials.figures,
         logLines: () => this.#logger.lines,
         lostLogLines: () => this.#logger.lostLines(),
+        traceSpans: () => this.#tracing?.counts ?? null,
       },
     })
   }
@@ -272,12 +277,17 @@ class RunningRelay implements Relay {
         limits: options,
         defaults: streamDefaults(options),
         log: createSessionLog(this.#logger, options),
+        tracer: this.#tracing?.tracer,
         readiness: () => {
           const { ready, reason } = credentials.readiness()
           return ready ? null : new RelayError('not_ready', { detail: reason })
         },
       },
     )
+  }
+
+  #loadTracing(): Promise<Tracing | null> {
+    return loadTracing(this.#options, { clock: this.#clock, logger: this.#logger, env: this.#deps.env ?? {} })
   }
 
   #createAccess(region: string): RelayAccess {

@@ -110,4 +110,10 @@ export const STREAM_OPTIONS = {
     default: true,
     doc: 'Whether log lines of sessions name the address of the client.',
   },
+  tracing: {
+    theme: 'operations',
+    kind: 'boolean',
+    default: false,
+    doc: 'Traces by OpenTelemetry: one span a session, with its dials, rollovers and flushes, sent by OTLP over HTTP to where the standard `OTEL_EXPORTER_OTLP_*` variables say. Without it nothing of OpenTelemetry is loaded.',
+  },
 } as const satisfies Record<string, OptionDefinition>
