@@ -40,6 +40,7 @@ const NEEDED_OPTIONS: readonly OptionKey[] = [
   'opsPort',
   'maxSessions',
   'drainTimeoutMs',
+  'drainSpreadMs',
   'flushTimeoutMs',
 ]
 const KEY_LINE = /^( *)([A-Za-z][\w]*):/

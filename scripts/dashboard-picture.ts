@@ -21,7 +21,7 @@ import { renderPicture } from './dashboard/picture.ts'
 import type { PicturePanel } from './dashboard/picture.ts'
 
 const PICTURE_FILE = fileURLToPath(new URL('../docs/operations/dashboard.svg', import.meta.url))
-const MAIN_PANELS: readonly string[] = [
+export const MAIN_PANELS: readonly string[] = [
   'Sessions open',
   'New sessions and refusals',
   'Failed sessions',
@@ -30,6 +30,9 @@ const MAIN_PANELS: readonly string[] = [
   'Latency as a client sees it',
   'Audio',
   'Ends of sessions',
+  'Rollovers',
+  'Streams',
+  'Replayed and lost',
   'Event-loop delay',
 ]
 const SEED = 1
@@ -44,6 +47,9 @@ const MAX_SESSIONS = 60
 const UPSTREAM_LATENCY_MS = 400
 /** One session in so many goes wrong. */
 const FAULT_EVERY = 25
+/** One in so many says nothing for a while before it ends. */
+const PAUSE_EVERY = 4
+const PAUSE_MS = 6000
 
 export function toPicturePanel(panel: Panel, results: readonly (readonly QuerySeries[])[]): PicturePanel {
   const all = results.flat().flatMap(({ values = [] }) => values.map(([at]) => at))
@@ -140,6 +146,10 @@ async function speak({ world }: OperatedWorld, { pcm }: Speech, number: number):
       resolve()
     }, PIECE_MS)
   })
+  if (number % PAUSE_EVERY === 0) {
+    client.say({ type: 'Pause' })
+    await new Promise(resolve => setTimeout(resolve, PAUSE_MS))
+  }
   await client.finish()
 }
 

@@ -66,7 +66,7 @@ linked() {
 container_environment() {
   local name
   for name in $(compgen -e); do
-    case $name in RELAY_* | AWS_* | NODE_ENV) printf '%s=%s\0' "$name" "${!name}" ;; esac
+    case $name in RELAY_* | AWS_* | OTEL_* | NODE_ENV) printf '%s=%s\0' "$name" "${!name}" ;; esac
   done
 }
 

@@ -5,13 +5,14 @@
  *
  * Wants an installed node_modules and a built dist/. Takes the packages that package-lock.json does not mark as for
  * development only (what `npm ci --omit=dev` would install), leaves out types and source maps, and prunes native binaries
- * (prune-native.mjs). It runs the same in the Dockerfile and in the test of the image; the ABI is that of the Node.js
+ * (prune-native.mjs) and what no process ever loads (prune-modules.mjs). It runs the same in the Dockerfile and in the test of the image; the ABI is that of the Node.js
  * that runs it, which therefore has to be the major version of the image.
  */
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { pruneModules } from './prune-modules.mjs'
 import { pruneNative } from './prune-native.mjs'
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '..')
@@ -40,6 +41,7 @@ function main(args) {
   cpSync(join(ROOT, 'scripts', 'healthcheck.mjs'), join(out, 'healthcheck.mjs'))
   const kept = pruneNative(join(out, 'node_modules'), { arch, abi: process.versions.modules })
   for (const path of kept) say(`native: ${path}`)
+  say(`taken out: ${toMebibytes(pruneModules(join(out, 'node_modules')))} MiB`)
   for (const name of readdirSync(out).sort()) say(`${name}: ${toMebibytes(sizeOf(join(out, name)))} MiB`)
   say(`together: ${toMebibytes(sizeOf(out))} MiB for ${arch}, ABI ${process.versions.modules}`)
 }

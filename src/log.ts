@@ -60,6 +60,8 @@ const STANDARD_OUTPUT = 1
 
 /** Whoever is refused can ask again at once: their lines may not fill a disk. */
 const REFUSED_LINES_PER_SECOND = 10
+/** A receiver that is gone is one fact, not one a batch. */
+const TRACE_LINES_PER_SECOND = 1
 
 export function createLogger(options: LoggerOptions): Logger {
   const { level, version, worker, clock = systemClock } = options
@@ -163,6 +165,22 @@ export function createAccessLog(
         ...who,
         ...(skipped === 0 ? {} : { lines_left_out: skipped }),
       })
+    },
+  })
+}
+
+/** The log line of the tracing side; matched by shape with its port. */
+export function createTraceLog(
+  logger: Logger,
+  clock: Clock,
+): { exportOnFailure(spans: number, error: Error | undefined): void } {
+  const quota = new LineQuota(TRACE_LINES_PER_SECOND, clock)
+  return Object.freeze({
+    exportOnFailure(spans: number, error: Error | undefined): void {
+      const skipped = quota.take()
+      if (skipped === null) return
+      const more = skipped === 0 ? {} : { lines_left_out: skipped }
+      logger.warn('traces not exported', { spans, error: asError(error), ...more })
     },
   })
 }

@@ -18,7 +18,9 @@ import { createMetrics } from './metrics/registry.ts'
 import type { MetricsSnapshot } from './metrics/snapshot.ts'
 import type { RelayAccess } from './relay/access.ts'
 import { createAccess } from './relay/access.ts'
+import { drainSessions } from './relay/drain.ts'
 import { badOption, findEndpoint } from './relay/endpoint.ts'
+import { loadTracing, TRACE_FLUSH_MS } from './relay/traces.ts'
 import { reachableHost } from './server/address.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
@@ -28,6 +30,7 @@ import type { OpsServer, Readiness } from './server/ops.ts'
 import { createOpsServer } from './server/ops.ts'
 import type { Authorize } from './server/options.ts'
 import { SessionRegistry } from './session/registry.ts'
+import type { Tracing } from './tracing/tracing.ts'
 import type { Endpoint } from './transcribe/endpoints.ts'
 import type { AwsCredentials } from './upstream/aws-credentials.ts'
 import { CONNECT_REASONS } from './upstream/connect-failure.ts'
@@ -44,7 +47,7 @@ export interface RelayDependencies {
   readonly clock?: Clock
   /** Decides for each client whether it may come in; throws a `RelayError` to refuse. */
   readonly authorize?: Authorize
-  /** Where `AWS_REGION` and the like are read from; nothing unless given. */
+  /** Where `AWS_REGION` and the like are read from; nothing unless given. Those of OpenTelemetry are the process's own. */
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Certificates to trust for the upstream instead of the system's, PEM. */
   readonly upstreamCa?: string
@@ -78,7 +81,7 @@ export interface Relay {
   start(): Promise<RelayAddresses>
   /**
    * Lets nobody in, waits for the sessions, ends the rest with their finals delivered, then closes. Bounded by
-   * `drainTimeoutMs`, `flushTimeoutMs` and `clientCloseTimeoutMs`.
+   * `drainTimeoutMs`, `drainSpreadMs`, `flushTimeoutMs` and `clientCloseTimeoutMs`.
    */
   drain(): Promise<void>
   /** Ends every session with 1012 and closes both ports. */
@@ -91,8 +94,6 @@ export interface Relay {
 
 /** How long after the announcement of a drain the last client should be back. */
 const RECONNECT_SPREAD_MS = 2_000
-/** On top of the flush: the time for the closing handshake of the upstream. */
-const DRAIN_SLACK_MS = 2_000
 
 /** Checks the options and builds a relay that is not started. @throws ConfigError with every problem. */
 export function createRelay(
@@ -118,6 +119,7 @@ class RunningRelay implements Relay {
   #ops: OpsServer | null = null
   #credentials: CredentialSource | null = null
   #access: RelayAccess | null = null
+  #tracing: Tracing | null = null
   #starting: Promise<RelayAddresses> | null = null
   #draining: Promise<void> | null = null
   #isClosed = false
@@ -153,6 +155,7 @@ class RunningRelay implements Relay {
     const endpoint = await findEndpoint(this.#options, this.#deps.env ?? {})
     const credentials = this.#createCredentials(endpoint.region)
     const metrics = this.#createMetrics(credentials)
+    this.#tracing = await this.#loadTracing()
     const registry = this.#createRegistry(endpoint, credentials, metrics)
     const access = this.#createAccess(endpoint.region)
     const server = this.#createServer(registry, metrics, access)
@@ -195,37 +198,18 @@ class RunningRelay implements Relay {
     this.#server?.close()
     this.#credentials?.close()
     this.#access?.close()
-    await this.#ops?.close()
+    await Promise.all([this.#ops?.close(), this.#tracing?.close(TRACE_FLUSH_MS)])
     this.#onClosed()
   }
 
   async #drain(): Promise<void> {
     const registry = this.#registry
     if (registry !== null && !this.#isClosed) {
-      this.#logger.info('draining', { sessions: registry.activeCount })
-      registry.announceDrain()
-      const { clientCloseTimeoutMs, drainTimeoutMs, flushTimeoutMs } = this.#options
-      if (!(await this.#within(registry.whenEmpty(), drainTimeoutMs))) {
-        this.#logger.warn('drain deadline', { sessions: registry.activeCount })
-        registry.finishAll()
-        await this.#within(registry.whenEmpty(), flushTimeoutMs + DRAIN_SLACK_MS)
-      }
-      registry.abortAll()
-      await this.#within(this.#server?.whenSocketsClosed() ?? Promise.resolve(), clientCloseTimeoutMs)
+      const parts = { clock: this.#clock, logger: this.#logger, registry, server: this.#server }
+      await drainSessions(this.#options, parts)
     }
     await this.close()
     this.#logger.info('relay stopped')
-  }
-
-  /** Whether `event` came before the time was over. */
-  async #within(event: Promise<void>, timeoutMs: number): Promise<boolean> {
-    return new Promise(resolve => {
-      const timer = this.#clock.setTimer(timeoutMs, () => resolve(false))
-      void event.then(() => {
-        timer.cancel()
-        return resolve(true)
-      })
-    })
   }
 
   #createCredentials(region: string): CredentialSource {
@@ -256,6 +240,7 @@ class RunningRelay implements Relay {
         credentials: () => credentials.figures,
         logLines: () => this.#logger.lines,
         lostLogLines: () => this.#logger.lostLines(),
+        traceSpans: () => this.#tracing?.counts ?? null,
       },
     })
   }
@@ -293,12 +278,17 @@ class RunningRelay implements Relay {
         limits: options,
         defaults: streamDefaults(options),
         log: createSessionLog(this.#logger, options),
+        tracer: this.#tracing?.tracer,
         readiness: () => {
           const { ready, reason } = credentials.readiness()
           return ready ? null : new RelayError('not_ready', { detail: reason })
         },
       },
     )
+  }
+
+  #loadTracing(): Promise<Tracing | null> {
+    return loadTracing(this.#options, { clock: this.#clock, logger: this.#logger, env: this.#deps.env ?? {} })
   }
 
   #createAccess(region: string): RelayAccess {

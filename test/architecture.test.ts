@@ -20,6 +20,7 @@ const RANKS: Readonly<Record<string, number>> = {
   server: 4,
   upstream: 4,
   metrics: 4,
+  tracing: 4,
   log: 4,
   config: 4,
   emulator: 4,
@@ -42,6 +43,10 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   pino: ['log'],
   zod: ['protocol', 'config', 'server', 'emulator', 'cli'],
   jose: ['server'],
+  '@opentelemetry/api': ['tracing'],
+  '@opentelemetry/exporter-trace-otlp-proto': ['tracing'],
+  '@opentelemetry/resources': ['tracing'],
+  '@opentelemetry/sdk-trace-node': ['tracing'],
 }
 
 interface SourceFile {

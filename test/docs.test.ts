@@ -81,3 +81,21 @@ t.test('every link between documents leads somewhere', async t => {
     }
   }
 })
+
+t.test('docs/operations.md lists every log line with its level, and nothing else', async t => {
+  const calls = readdirSync('src', { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.ts'))
+    .flatMap(name => [
+      ...readDoc(`src/${name}`).matchAll(
+        /[lL]ogger\??\.(fatal|error|warn|info|debug|trace)\((\s*'([^']+)')?/g,
+      ),
+    ])
+  t.ok(calls.length > 20)
+  for (const [call, , literal] of calls) t.ok(literal !== undefined, `${call} says what it says in place`)
+  const [, section = ''] = /\n## Logs\n(.*?)\n## /s.exec(readDoc('docs/operations.md')) ?? []
+  const rows = tableRows(section).map(
+    ([message = '', level = '']) => `${message.replaceAll('`', '')}: ${level}`,
+  )
+  t.strictSame(new Set(rows), new Set(calls.map(([, level, , message]) => `${message}: ${level}`)))
+  t.equal(new Set(rows).size, rows.length, 'each once')
+})

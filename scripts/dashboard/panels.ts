@@ -205,6 +205,33 @@ export const ROWS: readonly Row[] = [
     ],
   },
   {
+    title: 'From one stream to the next',
+    panels: [
+      byLabel(
+        'Rollovers',
+        'A second, by why the stream before ended. Planned: max_duration, credentials_expiring, resumed.',
+        'rollovers_total',
+        'reason',
+        '{{reason}}',
+      ),
+      lines('Streams', 'Sessions, streams of Amazon Transcribe, and sessions that are parked.', 'short', 8, [
+        q(`sum(transcribe_relay_sessions_active{${SELECT}})`, 'sessions'),
+        q(`sum(transcribe_relay_upstream_streams_active{${SELECT}})`, 'streams'),
+        q(`sum(rate(transcribe_relay_parked_seconds_total{${SELECT}}${RATE}))`, 'parked'),
+      ]),
+      lines(
+        'Replayed and lost',
+        'Seconds of audio a second: sent again (billed twice), and speech that no result will cover.',
+        'short',
+        8,
+        [
+          q(`sum(rate(transcribe_relay_replayed_seconds_total{${SELECT}}${RATE}))`, 'sent again'),
+          q(`sum(rate(transcribe_relay_rollover_lost_seconds_total{${SELECT}}${RATE}))`, 'lost'),
+        ],
+      ),
+    ],
+  },
+  {
     title: 'Clients',
     panels: [
       byLabel(
@@ -282,6 +309,15 @@ export const ROWS: readonly Row[] = [
       lines('Log lines', 'A second; lost: the output did not take them.', 'ops', 8, [
         q(`sum by (level) (rate(transcribe_relay_log_lines_total{${SELECT}}${RATE}))`, '{{level}}'),
         q(`sum(rate(transcribe_relay_log_lines_lost_total{${SELECT}}${RATE}))`, 'lost'),
+      ]),
+      lines('Workers', 'With several workers: died and started again, in the last hour.', 'short', 12, [
+        q(
+          `sum(increase(transcribe_relay_worker_restarts_total{${SELECT}}[1h])) or vector(0)`,
+          'started again',
+        ),
+      ]),
+      lines('Traces', 'Spans a second, by what became of them.', 'ops', 12, [
+        q(`sum by (outcome) (rate(transcribe_relay_trace_spans_total{${SELECT}}${RATE}))`, '{{outcome}}'),
       ]),
       {
         title: 'Versions',

@@ -88,6 +88,15 @@ export const STREAM_OPTIONS = {
     max: 14_400_000,
     doc: 'Time for running sessions to finish after a request to stop. Past it they end with `drain_deadline`, their last results delivered.',
   },
+  drainSpreadMs: {
+    theme: 'operations',
+    kind: 'integer',
+    unit: 'milliseconds',
+    default: 5000,
+    min: 0,
+    max: 600_000,
+    doc: 'The sessions that `drainTimeoutMs` did not see the end of are ended one after the other over this time, so that their clients do not all connect again at once. 0: all at once.',
+  },
   logLevel: {
     theme: 'operations',
     kind: 'enum',
@@ -100,5 +109,11 @@ export const STREAM_OPTIONS = {
     kind: 'boolean',
     default: true,
     doc: 'Whether log lines of sessions name the address of the client.',
+  },
+  tracing: {
+    theme: 'operations',
+    kind: 'boolean',
+    default: false,
+    doc: 'Traces by OpenTelemetry: one span a session, with its dials, rollovers and flushes, sent by OTLP over HTTP to where the standard `OTEL_EXPORTER_OTLP_*` variables say. Without it nothing of OpenTelemetry is loaded.',
   },
 } as const satisfies Record<string, OptionDefinition>

@@ -227,6 +227,13 @@ export const METRICS = Object.freeze({
     series: () => LOG_LEVELS.map(level => ({ level })),
   },
   logLinesLost: counter('log_lines_lost_total', 'Log lines that the output did not take.'),
+  traceSpans: {
+    ...counter(
+      'trace_spans_total',
+      'Spans of traces: taken by the receiver, not taken, or left out because too many waited. All zero without `tracing`.',
+    ),
+    series: () => [{ outcome: 'exported' }, { outcome: 'failed' }, { outcome: 'dropped' }],
+  },
 } satisfies Record<string, MetricDefinition>)
 
 /** What a client can be told before its stream is open; `client_closed`: it left before the answer. */

@@ -36,6 +36,8 @@ export interface MetricSources {
   }
   logLines(): Readonly<Record<string, number>>
   lostLogLines?(): number
+  /** By outcome; `null`: no traces. */
+  traceSpans?(): Readonly<Record<'exported' | 'failed' | 'dropped', number>> | null
 }
 
 export interface MetricsOptions extends LabelLists {
@@ -249,6 +251,10 @@ function registerSources(collect: Collectors, sources: MetricSources): void {
   })
   collect.series(METRICS.logLines, level => sources.logLines()[level] ?? 0)
   collect.counter(METRICS.logLinesLost, () => sources.lostLogLines?.() ?? 0)
+  collect.series(METRICS.traceSpans, outcome => {
+    const counts: Readonly<Record<string, number>> = sources.traceSpans?.() ?? {}
+    return counts[outcome] ?? 0
+  })
 }
 
 /** The library throws on what is no number; a wrong measurement must not end a session. */

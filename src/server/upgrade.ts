@@ -12,6 +12,7 @@ import type { ErrorCode } from '../errors.ts'
 import { RelayError } from '../errors.ts'
 import type { StreamQuery } from '../protocol/stream-request.ts'
 import { describeProblems, readStreamQuery } from '../protocol/stream-request.ts'
+import { readTraceParent } from '../protocol/trace-parent.ts'
 import type { SessionHost } from '../session/host.ts'
 import type { Principal } from './auth/principal.ts'
 import type { SocketHandlers } from './client-socket.ts'
@@ -153,8 +154,9 @@ export class UpgradeAttempt {
 
   #accept(query: StreamQuery): void {
     const { settings, host } = this.#context
-    const { sessionId, remoteAddress } = this.#handshake
-    const request = { sessionId, query, remoteAddress }
+    const { headers, sessionId, remoteAddress } = this.#handshake
+    const traceParent = readTraceParent(headers.get('traceparent'))
+    const request = { sessionId, query, remoteAddress, ...(traceParent === null ? {} : { traceParent }) }
     const access =
       this.#principal === null
         ? null

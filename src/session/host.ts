@@ -4,6 +4,7 @@
  */
 import type { RelayError } from '../errors.ts'
 import type { StreamQuery, StreamRequest } from '../protocol/stream-request.ts'
+import type { TraceParent } from '../protocol/trace-parent.ts'
 import type { ClientListener, ClientPort } from './ports.ts'
 
 /** What an accepted client may do. Made by the server, asked by the session; it may not throw. */
@@ -27,6 +28,8 @@ export interface SessionRequest {
   readonly remoteAddress: string
   /** Absent: everything is allowed. */
   readonly access?: ClientAccess
+  /** The span of the client that this session continues. */
+  readonly traceParent?: TraceParent
 }
 
 export interface SessionHost {

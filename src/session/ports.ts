@@ -6,7 +6,10 @@
  * implement them in memory. Listeners are named `<who speaks>On<what>`.
  */
 import type { ErrorCode, RelayError } from '../errors.ts'
+import type { SessionRequest } from './host.ts'
 import type { RolloverReason } from './rollover-policy.ts'
+import type { SessionFigures } from './session-record.ts'
+import type { SessionState } from './states.ts'
 
 /**
  * What became of a message to the client. `buffered`: accepted, but the client is behind. `dropped`: the hard limit
@@ -172,4 +175,37 @@ export interface SessionLog {
   sessionOnEnd(record: Readonly<Record<string, unknown>>): void
   /** A bug. `error` may carry a stack, never client data. */
   sessionOnFailure(sessionId: string, error: unknown): void
+}
+
+/** How the stream that is open now came after another. */
+export interface Restart {
+  readonly reason: RolloverReason
+  /** Audio that is sent again. */
+  readonly replayedSeconds: number
+  /** Speech that no result will ever cover. */
+  readonly lostSeconds: number
+  /** Without a stream. */
+  readonly gapMs: number
+  /** Of this session, this one included. */
+  readonly rollovers: number
+}
+
+/** Follows every session of a process, for traces. May not throw. */
+export interface SessionTracer {
+  sessionOnStart(request: SessionRequest): SessionTrace
+}
+
+/** Follows one session, whose streams have numbers from 1. */
+export interface SessionTrace {
+  streamOnDial(stream: number, request: DialRequest): void
+  streamOnOpen(stream: number, opening: UpstreamOpening): void
+  /** The end of the audio was sent; the last results are awaited. */
+  streamOnFlush(stream: number): void
+  /** Called once, last. `null`: it ended well, or another one took its place. */
+  streamOnOver(stream: number, error: RelayError | null): void
+  sessionOnMove(from: SessionState, to: SessionState): void
+  /** Called before the move that follows from it. */
+  sessionOnRestart(restart: Restart): void
+  /** Called once, last. */
+  sessionOnEnd(code: ErrorCode, closeCode: number | null, figures: SessionFigures): void
 }

@@ -36,8 +36,11 @@ export class SessionRegistry implements SessionHost {
   readonly #sessionDeps: SessionDependencies
   readonly #sessions = new Map<Session, ClientAccess | null>()
   readonly #emptyWaiters: (() => void)[] = []
+  /** When each session is ended, monotonic ms; empty before the deadline of a drain. */
+  readonly #finishAtMs = new Map<Session, number>()
   #ticker: Timer | null
   #isDraining = false
+  #isPastDeadline = false
 
   constructor(options: RegistryOptions, deps: RegistryDependencies) {
     this.#options = options
@@ -67,11 +70,13 @@ export class SessionRegistry implements SessionHost {
     session.start()
     // It was let in before the drain and opened after it.
     if (this.#isDraining) this.#announceDrain(session)
+    if (this.#isPastDeadline) session.finishWith('drain_deadline')
     return session
   }
 
   tick(): void {
     const nowMs = this.#deps.clock.monotonicMs()
+    this.#finishDue(nowMs)
     for (const [session, access] of this.#sessions) {
       session.tick(nowMs)
       const overrun = access?.endOf(nowMs) ?? null
@@ -97,9 +102,22 @@ export class SessionRegistry implements SessionHost {
     for (const session of this.#sessions.keys()) this.#announceDrain(session)
   }
 
-  /** Ends the audio of every session; each delivers its finals and closes with 1012. */
-  finishAll(): void {
-    for (const session of this.#sessions.keys()) session.finishWith('drain_deadline')
+  /**
+   * Ends the audio of every session, each at a moment of its own within `spreadMs`; each delivers its finals and closes
+   * with 1012. The window is cut into as many slots as there are sessions, and chance decides within a slot only: all at
+   * random would leave gaps and heaps.
+   */
+  finishAll(spreadMs: number): void {
+    this.#isPastDeadline = true
+    const { clock, random } = this.#deps
+    const nowMs = clock.monotonicMs()
+    const slotMs = spreadMs / this.#sessions.size
+    let slot = 0
+    for (const session of this.#sessions.keys()) {
+      this.#finishAtMs.set(session, nowMs + (slot + random()) * slotMs)
+      slot += 1
+    }
+    this.#finishDue(nowMs)
   }
 
   /** Ends every session now, with 1012. */
@@ -123,8 +141,17 @@ export class SessionRegistry implements SessionHost {
     session.announceDrain(this.#deps.random() * this.#options.reconnectSpreadMs)
   }
 
+  #finishDue(nowMs: number): void {
+    for (const [session, atMs] of this.#finishAtMs) {
+      if (nowMs < atMs) continue
+      this.#finishAtMs.delete(session)
+      session.finishWith('drain_deadline')
+    }
+  }
+
   #sessionOnClosed(session: Session): void {
     this.#sessions.delete(session)
+    this.#finishAtMs.delete(session)
     if (this.#sessions.size === 0) for (const resolve of this.#emptyWaiters.splice(0)) resolve()
   }
 }

@@ -22,15 +22,17 @@ import { configureStream } from './configure.ts'
 import type { SessionRequest } from './host.ts'
 import { TokenBucket } from './pace.ts'
 import { Outbox } from './outbox.ts'
-import type { ClientEnd, ClientListener, ClientPort, SessionLog, UpstreamOpening } from './ports.ts'
+import type { ClientEnd, ClientListener, ClientPort, Restart, SessionLog, UpstreamOpening } from './ports.ts'
+import type { SessionTrace, SessionTracer } from './ports.ts'
 import { endRecord, sessionFigures, startRecord, type SessionFigures } from './session-record.ts'
 import { longestSessionMs, SessionWatch } from './session-watch.ts'
 import { mayMove, type SessionState } from './states.ts'
 import { createStreamParts, type StreamParts } from './stream-parts.ts'
-import { UpstreamLink, type LinkDependencies, type LinkOwner, type Restart } from './upstream-link.ts'
+import { UpstreamLink, type LinkDependencies, type LinkOwner } from './upstream-link.ts'
 
 export interface SessionDependencies extends LinkDependencies {
   readonly log: SessionLog
+  readonly tracer?: SessionTracer | undefined
   readonly defaults: StreamDefaults
   /** For the frames of all sessions. */
   readonly frameMemory: RecycledBuffers
@@ -47,6 +49,7 @@ export class Session implements ClientListener, LinkOwner {
   readonly #deps: SessionDependencies
   readonly #client: ClientPort
   readonly #startedMs: number
+  readonly #trace: SessionTrace | null
   readonly #messages: TokenBucket
   #state: SessionState = 'configuring'
   #parts: StreamParts | null = null
@@ -66,6 +69,7 @@ export class Session implements ClientListener, LinkOwner {
     this.#deps = deps
     const { clock, limits } = deps
     this.#startedMs = clock.monotonicMs()
+    this.#trace = deps.tracer?.sessionOnStart(request) ?? null
     this.#outbox = new Outbox({
       client,
       metrics: deps.metrics,
@@ -193,6 +197,7 @@ export class Session implements ClientListener, LinkOwner {
     const parts = this.#parts
     if (parts === null) return
     const isFirst = this.#state === 'dialling'
+    if (restart !== null) this.#trace?.sessionOnRestart(restart)
     // With a planned change of the stream it never ceased to be open.
     if (this.#state !== 'open') this.#move(this.#isEnding ? 'finishing' : 'open')
     parts.silence.upstreamOpened(this.#deps.clock.monotonicMs())
@@ -271,7 +276,7 @@ export class Session implements ClientListener, LinkOwner {
       isBehind: () => this.#client.bufferedBytes() > limits.clientPartialsBufferBytes,
     }
     this.#parts = createStreamParts(stream, limits, metrics, client, frameMemory, clock.monotonicMs())
-    this.#link = new UpstreamLink(this.id, this.#parts, this, this.#deps)
+    this.#link = new UpstreamLink(this.id, this.#parts, this, { ...this.#deps, trace: this.#trace })
     this.#move('dialling')
     for (const { parameter, message } of stream.warnings) {
       this.#outbox.warnOf('parameter', `${parameter}: ${message}`)
@@ -377,6 +382,7 @@ export class Session implements ClientListener, LinkOwner {
     const { clock, log, metrics, onClosed } = this.#deps
     const durationSeconds = (clock.monotonicMs() - this.#startedMs) / 1000
     metrics.countSessionEnded(code, durationSeconds)
+    this.#trace?.sessionOnEnd(code, closeCode, figures)
     log.sessionOnEnd(endRecord(this.#request, code, error, durationSeconds, figures, this.#link))
     onClosed(this)
   }
@@ -389,6 +395,7 @@ export class Session implements ClientListener, LinkOwner {
 
   #move(to: SessionState): void {
     if (!mayMove(this.#state, to)) throw new Error(`session may not move from ${this.#state} to ${to}`)
+    this.#trace?.sessionOnMove(this.#state, to)
     this.#state = to
   }
 }

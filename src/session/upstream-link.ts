@@ -14,23 +14,10 @@ import type { Clock } from '../clock.ts'
 import { RelayError } from '../errors.ts'
 import { HandoverPlan } from './handover-plan.ts'
 import type { SessionLimits } from './limits.ts'
-import type { SessionMetrics, UpstreamDialer, UpstreamOpening } from './ports.ts'
+import type { Restart, SessionMetrics, SessionTrace, UpstreamDialer, UpstreamOpening } from './ports.ts'
 import { isCurable, RolloverPolicy, type RolloverReason } from './rollover-policy.ts'
 import type { StreamParts } from './stream-parts.ts'
 import { UpstreamStream, type StreamOwner } from './upstream-stream.ts'
-
-/** How the stream that is open now came after another. */
-export interface Restart {
-  readonly reason: RolloverReason
-  /** Audio that is sent again. */
-  readonly replayedSeconds: number
-  /** Speech that no result will ever cover. */
-  readonly lostSeconds: number
-  /** Without a stream. */
-  readonly gapMs: number
-  /** Of this session, this one included. */
-  readonly rollovers: number
-}
 
 export interface LinkOwner {
   /** A stream takes audio. `restart` is `null` for the first, and for one that nothing had to be told again. */
@@ -53,6 +40,11 @@ export interface LinkDependencies {
   readonly random: () => number
 }
 
+/** Of one session. */
+export interface LinkParts extends LinkDependencies {
+  readonly trace: SessionTrace | null
+}
+
 /** Sums over the streams that are gone. */
 interface Totals {
   frames: number
@@ -71,7 +63,7 @@ const CONTEXT_SECONDS = 2
 export class UpstreamLink implements StreamOwner {
   readonly #sessionId: string
   readonly #owner: LinkOwner
-  readonly #deps: LinkDependencies
+  readonly #deps: LinkParts
   readonly #parts: StreamParts
   readonly #policy: RolloverPolicy
   readonly #totals: Totals = {
@@ -99,7 +91,7 @@ export class UpstreamLink implements StreamOwner {
   /** The last stream closed well without a final of the last segment. */
   #wasEarly = false
 
-  constructor(sessionId: string, parts: StreamParts, owner: LinkOwner, deps: LinkDependencies) {
+  constructor(sessionId: string, parts: StreamParts, owner: LinkOwner, deps: LinkParts) {
     this.#sessionId = sessionId
     this.#parts = parts
     this.#owner = owner
@@ -234,7 +226,7 @@ export class UpstreamLink implements StreamOwner {
   #dial(): void {
     this.#dialAtMs = Infinity
     this.#dialled += 1
-    const { clock, dialer, limits, metrics } = this.#deps
+    const { clock, dialer, limits, metrics, trace } = this.#deps
     const { wire } = this.#parts.request.parameters
     const own = wire['session-id'] ?? this.#sessionId
     const upstreamId = this.#dialled === 1 || this.#isResumable(wire) ? own : randomUUID()
@@ -245,6 +237,7 @@ export class UpstreamLink implements StreamOwner {
         owner: this,
         dialer,
         metrics,
+        trace,
         forwarder: this.#parts.forwarder,
         stallMs: limits.upstreamStallMs,
         nowMs: () => clock.monotonicMs(),

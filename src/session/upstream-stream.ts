@@ -12,6 +12,7 @@ import type {
   Dial,
   DialRequest,
   SessionMetrics,
+  SessionTrace,
   UpstreamDialer,
   UpstreamEnd,
   UpstreamListener,
@@ -36,6 +37,7 @@ export interface StreamPorts {
   readonly metrics: SessionMetrics
   readonly forwarder: ResultForwarder
   readonly stallMs: number
+  readonly trace: SessionTrace | null
   nowMs(): number
 }
 
@@ -67,6 +69,7 @@ export class UpstreamStream implements UpstreamListener {
     this.#results = { timeline: new StreamTimeline(), heard: null }
     this.#reader = new UpstreamReader(ports.forwarder, this.#results, ports.metrics)
     this.#stall = new StallWatch(ports.stallMs)
+    ports.trace?.streamOnDial(number, request)
     this.#dial = ports.dialer.dial(request, this)
   }
 
@@ -124,6 +127,7 @@ export class UpstreamStream implements UpstreamListener {
   end(): void {
     if (this.#endIsSent) return
     this.#endIsSent = true
+    if (!this.#isOver) this.#ports.trace?.streamOnFlush(this.number)
     this.send(encodeEndOfStream())
   }
 
@@ -155,6 +159,7 @@ export class UpstreamStream implements UpstreamListener {
     this.#openedMs = this.#ports.nowMs()
     metrics.upstreamStreamsActive += 1
     metrics.observeUpstreamConnectSeconds(opening.connectMs / 1000)
+    this.#ports.trace?.streamOnOpen(this.number, opening)
     owner.streamOnOpen(this, opening)
   }
 
@@ -174,7 +179,7 @@ export class UpstreamStream implements UpstreamListener {
 
   upstreamOnClose({ closeCode, reason, error }: UpstreamEnd): void {
     if (this.#isOver) return
-    this.#over()
+    this.#over(error)
     if (error === null && closeCode === NORMAL_CLOSE && this.#endIsSent) {
       this.#isConfirmed = reason === COMPLETED_REASON
       return this.#ports.owner.streamOnEnd(this, null)
@@ -185,7 +190,7 @@ export class UpstreamStream implements UpstreamListener {
 
   upstreamOnFailure(error: RelayError): void {
     if (this.#isOver) return
-    this.#over()
+    this.#over(error)
     this.#ports.owner.streamOnEnd(this, error)
   }
 
@@ -193,8 +198,9 @@ export class UpstreamStream implements UpstreamListener {
     return this.#isOver
   }
 
-  #over(): void {
+  #over(error: RelayError | null = null): void {
     this.#isOver = true
+    this.#ports.trace?.streamOnOver(this.number, error)
     if (this.#port !== null) this.#ports.metrics.upstreamStreamsActive -= 1
   }
 }

@@ -89,16 +89,6 @@ t.test('dev serves streams; SIGTERM drains it and it ends with 0', async t => {
   t.match(stdout, /"message":"stopping"|"message":"stopped"/)
 })
 
-t.test('a second signal does not wait for sessions', async t => {
-  const dev = await startDev(t)
-  const socket = await openStream(t, dev.url)
-  dev.child.kill('SIGTERM')
-  await once(socket, 'message')
-  dev.child.kill('SIGTERM')
-  await once(socket, 'close')
-  t.match(await dev.result, { code: 143 })
-})
-
 t.test('stream reads standard input, prints JSON, and hands on a refusal', async t => {
   const dev = await startDev(t)
   const [file = ''] = TRANSCRIPTS[1] ?? []

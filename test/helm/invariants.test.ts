@@ -19,6 +19,7 @@ import {
   render,
 } from '../support/chart.ts'
 import { CANARY_METRICS } from '../../src/metrics/canary.ts'
+import { WORKER_METRICS } from '../../src/metrics/workers.ts'
 import { runCli } from '../support/cli.ts'
 import { SPEECH_FOLDER } from '../support/speech.ts'
 import { startRelay, startWorld } from '../support/world.ts'
@@ -199,8 +200,10 @@ function testInvariants(): void {
       const exposition = await (await fetch(`${opsUrl}/metrics`)).text()
       const known = new Set([
         ...[...exposition.matchAll(/^([a-z_]+)(?:\{| )/gm)].map(([, name]) => name ?? ''),
-        // Of the canary, a process of its own.
-        ...Object.values(CANARY_METRICS).map(({ name }) => `transcribe_relay_${name}`),
+        // Of processes of their own.
+        ...Object.values({ ...CANARY_METRICS, ...WORKER_METRICS }).map(
+          ({ name }) => `transcribe_relay_${name}`,
+        ),
       ])
       const files = CASES['all-on'] ?? []
       const manifests = [...render({ files }), ...render({ files: CASES['all-on-keda'] ?? [] })]

@@ -1,6 +1,6 @@
 /**
  * The life of a pod as Kubernetes lives it, without a cluster: what the probes see, what a Service does with the answers, and
- * what becomes of sessions. (K8-05, K8-06, K8-07, K8-11, K8-12)
+ * what becomes of sessions. (K8-05, K8-06, K8-07, K8-11, K8-12; the process itself: faults/lifecycle.test.ts)
  */
 import { once } from 'node:events'
 import type { AddressInfo, Socket } from 'node:net'

@@ -105,6 +105,7 @@ t.test('every series is there from the start, with its zero', async t => {
     'draining',
     ...['fatal', 'error', 'warn', 'info', 'debug', 'trace'].map(level => `log_lines_total{level="${level}"}`),
     'log_lines_lost_total',
+    ...['exported', 'failed', 'dropped'].map(outcome => `trace_spans_total{outcome="${outcome}"}`),
   ]
   for (const name of expected) t.equal(samples.get(name), '0', name)
   t.equal(samples.get('sessions_limit'), '1000')
@@ -122,6 +123,7 @@ t.test('what is counted and observed is in the next scrape, and the one after', 
     credentials: () => ({ refreshesOk: 4, refreshesFailed: 5, expiresAtMs: 1_700_000_000_500 }),
     logLines: () => ({ info: 6, error: 7 }),
     lostLogLines: () => 8,
+    traceSpans: () => ({ exported: 9, failed: 10, dropped: 11 }),
   })
   metrics.clientAudioBytes += 3200
   metrics.clientAudioMessages += 1
@@ -174,6 +176,9 @@ t.test('what is counted and observed is in the next scrape, and the one after', 
     'log_lines_total{level="info"}': '6',
     'log_lines_total{level="error"}': '7',
     log_lines_lost_total: '8',
+    'trace_spans_total{outcome="exported"}': '9',
+    'trace_spans_total{outcome="failed"}': '10',
+    'trace_spans_total{outcome="dropped"}': '11',
     client_audio_bytes_total: '3200',
     client_audio_messages_total: '1',
     client_audio_seconds_total: '0.1',

@@ -478,7 +478,7 @@ t.test('a client that goes away, and a drain, are served in between too', async 
   speak(draining, 1000)
   draining.dial.close(1006)
   draining.registry.announceDrain()
-  draining.registry.finishAll()
+  draining.registry.finishAll(0)
   draining.clock.advance(300)
   draining.dial.open()
   draining.clock.advance(200)

@@ -339,7 +339,7 @@ t.test('the registry lets in, counts, drains and empties', async t => {
   harness.dial.open()
   t.strictSame(late.types, ['Begin', 'Draining'], 'let in before the drain, opened after')
 
-  registry.finishAll()
+  registry.finishAll(0)
   t.strictSame(idle.closed, { code: 1012, reason: 'drain_deadline' })
   t.equal(registry.activeCount, 2, 'those with a stream wait for their finals')
   harness.dialer.dials[0]?.close()
@@ -353,4 +353,37 @@ t.test('the registry lets in, counts, drains and empties', async t => {
   registry.close()
   registry.close()
   t.equal(clock.pendingTimers, 0)
+})
+
+t.test('past the deadline of a drain sessions are ended one after the other over the spread', t => {
+  const harness = startSession()
+  const { clock, registry } = harness
+  const clients = [harness.client]
+  for (let index = 1; index < 10; index += 1) {
+    const client = new MemoryClient()
+    registry.open(client, {
+      sessionId: `${index}`,
+      query: queryOf('configure=true'),
+      remoteAddress: '192.0.2.2',
+    })
+    clients.push(client)
+  }
+  const closedCount = (): number => clients.filter(({ closed }) => closed !== null).length
+  registry.announceDrain()
+  registry.finishAll(4000)
+  t.equal(closedCount(), 0, 'nobody at once')
+  for (let count = 1; count <= 10; count += 1) {
+    clock.advance(400)
+    t.equal(closedCount(), count, 'each in a slot of its own')
+  }
+  for (const { closed } of clients) t.strictSame(closed, { code: 1012, reason: 'drain_deadline' })
+  const late = new MemoryClient()
+  registry.open(late, { sessionId: 'late', query: queryOf('configure=true'), remoteAddress: '192.0.2.3' })
+  t.strictSame(
+    late.closed,
+    { code: 1012, reason: 'drain_deadline' },
+    'let in before, opened past the deadline',
+  )
+  registry.close()
+  t.end()
 })

@@ -38,11 +38,23 @@ export interface CliProcess {
   readonly result: Promise<CliResult>
 }
 
+/** How the process is started, where that matters. */
+export interface CliStart {
+  /** Programs in front of Node.js, such as `unshare`. */
+  readonly wrapper?: readonly string[]
+  /** Modules that Node.js loads first. */
+  readonly preload?: readonly string[]
+}
+
 /** Starts `transcribe-relay …args`. The environment holds what is given and little else. */
-export function startCli(args: readonly string[], env: Readonly<Record<string, string>> = {}): CliProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', ENTRY, ...args], {
-    env: { ...inherited(), ...NO_AWS, ...env },
-  })
+export function startCli(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  { preload = [], wrapper = [] }: CliStart = {},
+): CliProcess {
+  const imports = ['tsx', ...preload].flatMap(name => ['--import', name])
+  const [program = '', ...rest] = [...wrapper, process.execPath, ...imports, ENTRY, ...args]
+  const child = spawn(program, rest, { env: { ...inherited(), ...NO_AWS, ...env } })
   let stdout = ''
   let stderr = ''
   const waiters = new Set<() => void>()

@@ -1,15 +1,18 @@
 /**
- * What a PromQL expression asks for, compared with what a relay and its canary offer: names of metrics, labels and
+ * What a PromQL expression asks for, compared with what a relay, one of several workers and the canary offer: names of metrics, labels and
  * their values.
  */
 import { CANARY_METRICS } from '../../src/metrics/canary.ts'
 import type { MetricDefinition } from '../../src/metrics/definitions.ts'
 import { METRIC_PREFIX, METRICS } from '../../src/metrics/definitions.ts'
+import { WORKER_METRICS } from '../../src/metrics/workers.ts'
 import { processMetrics } from '../../src/metrics/process-metrics.ts'
 import { VIOLATION_CODES } from '../../src/server/metrics.ts'
 import { CONNECT_REASONS } from '../../src/upstream/connect-failure.ts'
 
-const DEFINITIONS: readonly MetricDefinition[] = [...Object.values(METRICS), ...Object.values(CANARY_METRICS)]
+const DEFINITIONS: readonly MetricDefinition[] = [METRICS, WORKER_METRICS, CANARY_METRICS].flatMap(table =>
+  Object.values<MetricDefinition>(table),
+)
 const LISTS = { connectReasons: CONNECT_REASONS, violationReasons: VIOLATION_CODES }
 
 /** Of Prometheus itself and of kube-state-metrics (its docs/metrics/workload). */

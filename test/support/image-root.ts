@@ -70,6 +70,18 @@ export function buildImageRoot(t: Closing, commands: readonly string[]): { folde
   return { folder, output: stdout }
 }
 
+/** What Debian packages take once they are installed, bytes, by their own word. */
+export function sizeOfPackages(names: readonly string[]): number {
+  const query = ['dpkg-query', '--showformat=${Package} ${Installed-Size}\\n', '--show', ...names]
+  const { status, stdout, stderr } = spawnSync('chroot', [TRIXIE, ...query], { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`dpkg-query failed with ${status}: ${stderr}`)
+  const sizesKib = stdout
+    .trim()
+    .split('\n')
+    .map(line => Number(line.split(' ')[1]))
+  return sizesKib.reduce((sum, size) => sum + size * 1024, 0)
+}
+
 export interface ImageProcess {
   /** Process id of the relay outside of its namespace; once a line was waited for. */
   readPid(): number

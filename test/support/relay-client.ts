@@ -20,8 +20,8 @@ export class RelayClient {
   #close: ClientClose | null = null
   readonly #wakers = new Set<() => void>()
 
-  constructor(url: string) {
-    this.webSocket = new WebSocket(url, { perMessageDeflate: false })
+  constructor(url: string, headers: Readonly<Record<string, string>> = {}) {
+    this.webSocket = new WebSocket(url, { perMessageDeflate: false, headers })
     this.webSocket.on('message', data => {
       this.messages.push(JSON.parse((data as Buffer).toString()) as ServerMessage)
       this.receivedAtMs.push(performance.now())
@@ -39,8 +39,12 @@ export class RelayClient {
   }
 
   /** Connects; ended with the test. */
-  static async open(t: { teardown(action: () => unknown): void }, url: string): Promise<RelayClient> {
-    const client = new RelayClient(url)
+  static async open(
+    t: { teardown(action: () => unknown): void },
+    url: string,
+    headers: Readonly<Record<string, string>> = {},
+  ): Promise<RelayClient> {
+    const client = new RelayClient(url, headers)
     t.teardown(() => client.webSocket.terminate())
     await once(client.webSocket, 'open')
     return client

@@ -1,6 +1,8 @@
 /** One session with everything around it in memory, and a clock that the test moves. */
+import type { Clock } from '../../src/clock.ts'
 import { readStreamQuery, type StreamDefaults, type StreamQuery } from '../../src/protocol/stream-request.ts'
 import type { SessionLimits } from '../../src/session/limits.ts'
+import type { SessionTracer } from '../../src/session/ports.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
 import type { Session } from '../../src/session/session.ts'
 import { ManualClock } from './manual-clock.ts'
@@ -75,7 +77,11 @@ export interface Harness {
 }
 
 /** A session at its start: dialling, or waiting for Configure with `configure=true` in the query. */
-export function startSession(queryString = '', limits: Partial<SessionLimits> = {}): Harness {
+export function startSession(
+  queryString = '',
+  limits: Partial<SessionLimits> = {},
+  createTracer: (clock: Clock) => SessionTracer | undefined = () => undefined,
+): Harness {
   const clock = new ManualClock()
   const client = new MemoryClient()
   const dialer = new MemoryDialer()
@@ -89,6 +95,7 @@ export function startSession(queryString = '', limits: Partial<SessionLimits> = 
       dialer,
       metrics,
       log,
+      tracer: createTracer(clock),
       limits: { ...LIMITS, ...limits },
       defaults: DEFAULTS,
       readiness: () => null,

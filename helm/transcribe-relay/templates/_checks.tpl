@@ -4,7 +4,7 @@
 {{- $needed := include "transcribe-relay.stopSeconds" . | int64 -}}
 {{- $grace := include "transcribe-relay.gracePeriodSeconds" . | int64 -}}
 {{- if lt $grace $needed -}}
-{{- fail (printf "terminationGracePeriodSeconds is %d, must be at least %d: preStopSeconds %d + config.drainTimeoutMs %d ms + config.flushTimeoutMs %d ms + 15. Leave it out, or shorten the drain." $grace $needed (int64 $v.preStopSeconds) (int64 $v.config.drainTimeoutMs) (int64 $v.config.flushTimeoutMs)) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %d, must be at least %d: preStopSeconds %d + config.drainTimeoutMs %d ms + config.drainSpreadMs %d ms + config.flushTimeoutMs %d ms + 15. Leave it out, or shorten the drain." $grace $needed (int64 $v.preStopSeconds) (int64 $v.config.drainTimeoutMs) (int64 $v.config.drainSpreadMs) (int64 $v.config.flushTimeoutMs)) -}}
 {{- end -}}
 {{- if and $v.autoscaling.enabled $v.keda.enabled -}}
 {{- fail "autoscaling.enabled and keda.enabled are both true: two autoscalers would fight. Choose one." -}}

@@ -78,10 +78,10 @@ app.kubernetes.io/managed-by: {{ $.Release.Service }}
 {{- toPrettyJson $config -}}
 {{- end -}}
 
-{{/* Seconds that stopping can take: the wait for load balancers, the drain, the last results, and the closing handshakes. */}}
+{{/* Seconds that stopping can take: the wait for load balancers, the drain, its spread, the last results, and the closing handshakes. */}}
 {{- define "transcribe-relay.stopSeconds" -}}
 {{- $config := .Values.config -}}
-{{- $ms := add (int64 $config.drainTimeoutMs) (int64 $config.flushTimeoutMs) -}}
+{{- $ms := add (int64 $config.drainTimeoutMs) (int64 $config.drainSpreadMs) (int64 $config.flushTimeoutMs) -}}
 {{- add (int64 .Values.preStopSeconds) (div (add $ms 999) 1000) 15 -}}
 {{- end -}}
 

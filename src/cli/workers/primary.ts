@@ -11,6 +11,7 @@ import type { Exposition } from '../../metrics/snapshot.ts'
 import type { WorkerState } from '../../metrics/workers.ts'
 import { PrimaryMetrics, WORKER_STATES } from '../../metrics/workers.ts'
 import { reachableHost } from '../../server/address.ts'
+import { longestDrainMs } from '../../relay/drain.ts'
 import { openFilesRule } from '../../server/file-limit.ts'
 import type { OpsServer, Readiness } from '../../server/ops.ts'
 import { createOpsServer } from '../../server/ops.ts'
@@ -31,7 +32,7 @@ import { WorkerSupervisor } from './supervisor.ts'
 const READINESS_WAIT_MS = 500
 /** Well below the ten seconds of a scrape. */
 const METRICS_WAIT_MS = 2000
-/** On top of what a worker takes for its drain: closing handshakes, log, exit. */
+/** On top of what a worker takes for its drain: traces, log, exit. */
 const DRAIN_SLACK_MS = 15_000
 
 /** How many workers `options` mean on this machine. 1: there is no primary. */
@@ -145,14 +146,13 @@ class Primary implements SupervisorEvents {
     port: number,
     operations: { readonly host: string; readonly port: number },
   ): WorkerSupervisor {
-    const { clientCloseTimeoutMs, drainTimeoutMs, flushTimeoutMs } = this.#options
     const parts = divideOptions({ ...this.#options, port }, this.#workers)
     return new WorkerSupervisor({
       starts: parts.map((options, index) => ({ worker: index + 1, options, operations })),
       spawn: this.#context.spawnWorker,
       clock: this.#context.clock,
       events: this,
-      drainLimitMs: drainTimeoutMs + flushTimeoutMs + clientCloseTimeoutMs + DRAIN_SLACK_MS,
+      drainLimitMs: longestDrainMs(this.#options) + DRAIN_SLACK_MS,
     })
   }
 
