@@ -28,6 +28,7 @@ import type { OpsServer, Readiness } from './server/ops.ts'
 import { createOpsServer } from './server/ops.ts'
 import type { Authorize } from './server/options.ts'
 import { SessionRegistry } from './session/registry.ts'
+import { createResumeOrigin, type ResumeOrigin } from './session/resume-token.ts'
 import type { Endpoint } from './transcribe/endpoints.ts'
 import type { AwsCredentials } from './upstream/aws-credentials.ts'
 import { CONNECT_REASONS } from './upstream/connect-failure.ts'
@@ -52,6 +53,8 @@ export interface RelayDependencies {
   readonly random?: () => number
   /** The client port is shared with other processes; see `sharePort` in `server/options.ts`. Default false. */
   readonly sharePort?: boolean
+  /** Names the process in resume tokens, among those that share the port. Default: a name of its own. */
+  readonly resumeOrigin?: ResumeOrigin
   /** Takes the place of the operations port. Default: it is opened. */
   readonly createOperations?: (sources: OperationsSources) => OpsServer
 }
@@ -249,6 +252,7 @@ class RunningRelay implements Relay {
       sources: {
         activeSessions: () => this.activeSessions,
         maxSessions: () => this.#options.maxSessions,
+        sessionsAway: () => this.#registry?.awayCount ?? 0,
         isReady: () => this.#readiness().ready,
         isDraining: () => this.isDraining,
         clientBufferedBytes: () => this.#registry?.buffered('client') ?? { sum: 0, max: 0 },
@@ -289,6 +293,7 @@ class RunningRelay implements Relay {
         dialer,
         metrics,
         random,
+        origin: this.#deps.resumeOrigin ?? createResumeOrigin(),
         limits: options,
         defaults: streamDefaults(options),
         log: createSessionLog(this.#logger, options),

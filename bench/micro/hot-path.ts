@@ -26,6 +26,7 @@ async function createMetrics(): Promise<MetricsRegistry.RelayMetrics> {
     sources: {
       activeSessions: () => 1,
       maxSessions: () => 1000,
+      sessionsAway: () => 0,
       isReady: () => true,
       isDraining: () => false,
       clientBufferedBytes: () => ({ sum: 0, max: 0 }),

@@ -67,6 +67,7 @@ export async function openSessionHop(queryString: string, metrics: SessionMetric
       limits: options,
       defaults,
       readiness: () => null,
+      origin: { relay: 'bench', process: 1 },
       random: () => 0.5,
       log: { sessionOnStart() {}, sessionOnEnd() {}, sessionOnFailure: failLoudly },
       dialer: {

@@ -125,6 +125,14 @@ export const METRICS = Object.freeze({
     'Time that sessions lived without a stream, because nobody spoke: what parking saves.',
   ),
 
+  // Clients that come back
+  sessionsAway: gauge('sessions_away', 'Sessions whose client lost its connection and may come back.'),
+  connectionsLost: counter(
+    'client_connections_lost_total',
+    'Connections lost by clients that can resume their session.',
+  ),
+  connectionsResumed: counter('client_resumes_total', 'Clients that went on with their session.'),
+
   // Results
   results: {
     ...counter('results_total', 'Results received from Amazon Transcribe.'),

@@ -24,6 +24,7 @@ import { takeSnapshot } from './snapshot.ts'
 export interface MetricSources {
   activeSessions(): number
   maxSessions(): number
+  sessionsAway(): number
   isReady(): boolean
   isDraining(): boolean
   clientBufferedBytes(): BufferedBytes
@@ -89,6 +90,8 @@ class PrometheusMetrics implements RelayMetrics {
   resultsRepeated = 0
   clientSentBytes = 0
   warnings = 0
+  connectionsLost = 0
+  connectionsResumed = 0
   unknownEvents = 0
   #sessionsStarted = 0
   #forcedCloses = 0
@@ -219,6 +222,8 @@ class PrometheusMetrics implements RelayMetrics {
     collect.counter(METRICS.resultsRepeated, () => this.resultsRepeated)
     collect.counter(METRICS.partialsDropped, () => this.partialsDropped)
     collect.counter(METRICS.partialsWithheld, () => this.partialsWithheld)
+    collect.counter(METRICS.connectionsLost, () => this.connectionsLost)
+    collect.counter(METRICS.connectionsResumed, () => this.connectionsResumed)
     collect.counter(METRICS.clientSentBytes, () => this.clientSentBytes)
     collect.counter(METRICS.warnings, () => this.warnings)
     collect.counter(METRICS.upstreamUnknownEvents, () => this.unknownEvents)
@@ -230,6 +235,7 @@ class PrometheusMetrics implements RelayMetrics {
 function registerSources(collect: Collectors, sources: MetricSources): void {
   collect.gauge(METRICS.sessionsActive, () => sources.activeSessions())
   collect.gauge(METRICS.sessionsLimit, () => sources.maxSessions())
+  collect.gauge(METRICS.sessionsAway, () => sources.sessionsAway())
   collect.gauge(METRICS.ready, () => Number(sources.isReady()))
   collect.gauge(METRICS.draining, () => Number(sources.isDraining()))
   collect.buffered(METRICS.clientBuffered, () => sources.clientBufferedBytes())

@@ -3,8 +3,10 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
-import type { ClientAccess, SessionHost, SessionRequest } from './host.ts'
+import type { ClientAccess, ResumeClaim, Resumption, SessionHost, SessionRequest } from './host.ts'
 import type { ClientListener, ClientPort } from './ports.ts'
+import { ResumeDesk } from './resume-desk.ts'
+import type { ResumeOrigin } from './resume-token.ts'
 import { Session, type SessionDependencies } from './session.ts'
 
 export interface RegistryOptions {
@@ -18,6 +20,8 @@ export interface RegistryDependencies extends Omit<SessionDependencies, 'onClose
   readonly clock: Clock
   /** `null`: sessions may start. Else what is missing (credentials). */
   readonly readiness: () => RelayError | null
+  /** In the tokens of sessions that can be resumed. */
+  readonly origin: ResumeOrigin
 }
 
 /** Bytes waiting in all sessions: their sum and the largest. */
@@ -32,6 +36,7 @@ export class SessionRegistry implements SessionHost {
   readonly #sessionDeps: SessionDependencies
   readonly #sessions = new Map<Session, ClientAccess | null>()
   readonly #emptyWaiters: (() => void)[] = []
+  readonly #desk: ResumeDesk
   #ticker: Timer | null
   #isDraining = false
 
@@ -39,11 +44,18 @@ export class SessionRegistry implements SessionHost {
     this.#options = options
     this.#deps = deps
     this.#sessionDeps = { ...deps, onClosed: session => this.#sessionOnClosed(session) }
+    const { clock, limits, metrics, origin } = deps
+    this.#desk = new ResumeDesk({ clock, limits, metrics, origin, maxSessions: options.maxSessions })
     this.#ticker = deps.clock.setTicker(options.tickMs, () => this.tick())
   }
 
   get activeCount(): number {
     return this.#sessions.size
+  }
+
+  /** Sessions whose client is away, and may come back. */
+  get awayCount(): number {
+    return this.#desk.awayCount
   }
 
   get isDraining(): boolean {
@@ -57,12 +69,21 @@ export class SessionRegistry implements SessionHost {
   }
 
   open(client: ClientPort, request: SessionRequest): ClientListener {
-    const session = new Session(request, client, this.#sessionDeps)
-    this.#sessions.set(session, request.access ?? null)
-    session.start()
-    // It was let in before the drain and opened after it.
-    if (this.#isDraining) this.#announceDrain(session)
-    return session
+    const { kept } = request
+    if (kept === undefined) {
+      const session = new Session(request, client, this.#sessionDeps)
+      this.#start(session, request)
+      return session
+    }
+    const resumable = this.#desk.open(request, kept)
+    const session = new Session(request, resumable, this.#sessionDeps)
+    const listener = resumable.begin(client, session)
+    this.#start(session, request)
+    return listener
+  }
+
+  findResumable(claim: ResumeClaim): Resumption {
+    return this.#desk.find(claim)
   }
 
   tick(): void {
@@ -72,6 +93,7 @@ export class SessionRegistry implements SessionHost {
       const overrun = access?.endOf(nowMs) ?? null
       if (overrun !== null) session.finishWith(overrun)
     }
+    this.#desk.tick(nowMs)
   }
 
   buffered(side: 'client' | 'upstream'): BufferedBytes {
@@ -90,6 +112,7 @@ export class SessionRegistry implements SessionHost {
     if (this.#isDraining) return
     this.#isDraining = true
     for (const session of this.#sessions.keys()) this.#announceDrain(session)
+    this.#desk.announceDrain()
   }
 
   /** Ends the audio of every session; each delivers its finals and closes with 1012. */
@@ -114,12 +137,20 @@ export class SessionRegistry implements SessionHost {
     this.#ticker = null
   }
 
+  #start(session: Session, { access }: SessionRequest): void {
+    this.#sessions.set(session, access ?? null)
+    session.start()
+    // It was let in before the drain and opened after it.
+    if (this.#isDraining) this.#announceDrain(session)
+  }
+
   #announceDrain(session: Session): void {
     session.announceDrain(this.#deps.random() * this.#options.reconnectSpreadMs)
   }
 
   #sessionOnClosed(session: Session): void {
     this.#sessions.delete(session)
+    this.#desk.sessionOnClosed(session.id)
     if (this.#sessions.size === 0) for (const resolve of this.#emptyWaiters.splice(0)) resolve()
   }
 }

@@ -21,6 +21,7 @@ function openWorker({ sessions, bufferedSum, bufferedMax, expiresAtMs, isReady }
   const sources: MetricSources = {
     activeSessions: () => sessions,
     maxSessions: () => 500,
+    sessionsAway: () => 0,
     isReady: () => isReady,
     isDraining: () => false,
     clientBufferedBytes: () => ({ sum: bufferedSum, max: bufferedMax }),

@@ -1,6 +1,7 @@
 /** One session with everything around it in memory, and a clock that the test moves. */
 import { readStreamQuery, type StreamDefaults, type StreamQuery } from '../../src/protocol/stream-request.ts'
 import type { SessionLimits } from '../../src/session/limits.ts'
+import type { ClientListener } from '../../src/session/ports.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
 import type { Session } from '../../src/session/session.ts'
 import { ManualClock } from './manual-clock.ts'
@@ -36,6 +37,9 @@ export const LIMITS: SessionLimits = {
   clientSoftBufferBytes: 65_536,
   maxMessageBytes: 65_536,
   allowUnredactedPartials: false,
+  resumeSeconds: 30,
+  resumeBufferBytes: 262_144,
+  resumeAckMs: 1000,
 }
 
 export const DEFAULTS: StreamDefaults = {
@@ -71,15 +75,63 @@ export interface Harness {
   opened(): Harness
 }
 
-/** A session at its start: dialling, or waiting for Configure with `configure=true` in the query. */
-export function startSession(queryString = '', limits: Partial<SessionLimits> = {}): Harness {
+/** A session that may outlive its socket, of `key:ana`. `listener` is that of the first socket. */
+export interface KeptHarness {
+  readonly clock: ManualClock
+  readonly client: MemoryClient
+  readonly listener: ClientListener
+  readonly dialer: MemoryDialer
+  readonly metrics: MemoryMetrics
+  readonly registry: SessionRegistry
+  /** The last dial. */
+  readonly dial: MemoryDial
+  /** How often it was told that neither session nor socket is left. */
+  readonly overs: number
+  /** One more session; `digit` makes its id. */
+  another(digit: string): { readonly client: MemoryClient; readonly listener: ClientListener }
+}
+
+export function openKept(
+  queryString = '',
+  limits: Partial<SessionLimits> = {},
+  maxSessions = 10,
+): KeptHarness {
+  const { clock, dialer, metrics, registry } = createRegistry(limits, maxSessions)
+  let overs = 0
+  const open = (sessionId: string) => {
+    const client = new MemoryClient()
+    const listener = registry.open(client, {
+      sessionId,
+      query: queryOf(queryString),
+      remoteAddress: '192.0.2.1',
+      kept: { owner: 'key:ana', onOver: () => (overs += 1) },
+    })
+    client.listener = listener
+    return { client, listener }
+  }
+  return {
+    ...open(SESSION_ID),
+    clock,
+    dialer,
+    metrics,
+    registry,
+    get dial() {
+      return dialer.last
+    },
+    get overs() {
+      return overs
+    },
+    another: digit => open(SESSION_ID.replace('1', digit)),
+  }
+}
+
+function createRegistry(limits: Partial<SessionLimits>, maxSessions = 10) {
   const clock = new ManualClock()
-  const client = new MemoryClient()
   const dialer = new MemoryDialer()
   const metrics = new MemoryMetrics()
   const log = new MemoryLog()
   const registry = new SessionRegistry(
-    { maxSessions: 10, tickMs: TICK_MS, reconnectSpreadMs: 4000 },
+    { maxSessions, tickMs: TICK_MS, reconnectSpreadMs: 4000 },
     {
       clock,
       dialer,
@@ -89,8 +141,16 @@ export function startSession(queryString = '', limits: Partial<SessionLimits> = 
       defaults: DEFAULTS,
       readiness: () => null,
       random: () => 0.5,
+      origin: { relay: 'test', process: 1 },
     },
   )
+  return { clock, dialer, metrics, log, registry }
+}
+
+/** A session at its start: dialling, or waiting for Configure with `configure=true` in the query. */
+export function startSession(queryString = '', limits: Partial<SessionLimits> = {}): Harness {
+  const client = new MemoryClient()
+  const { clock, dialer, log, metrics, registry } = createRegistry(limits)
   const listener = registry.open(client, {
     sessionId: SESSION_ID,
     query: queryOf(queryString),

@@ -14,6 +14,7 @@ import { reachableHost } from '../../server/address.ts'
 import { openFilesRule } from '../../server/file-limit.ts'
 import type { OpsServer, Readiness } from '../../server/ops.ts'
 import { createOpsServer } from '../../server/ops.ts'
+import { createRelayName } from '../../session/resume-token.ts'
 import { VERSION } from '../../version.ts'
 import type { CommandContext } from '../command.ts'
 import { CommandError } from '../command.ts'
@@ -146,9 +147,10 @@ class Primary implements SupervisorEvents {
     operations: { readonly host: string; readonly port: number },
   ): WorkerSupervisor {
     const { clientCloseTimeoutMs, drainTimeoutMs, flushTimeoutMs } = this.#options
+    const relayName = createRelayName()
     const parts = divideOptions({ ...this.#options, port }, this.#workers)
     return new WorkerSupervisor({
-      starts: parts.map((options, index) => ({ worker: index + 1, options, operations })),
+      starts: parts.map((options, index) => ({ worker: index + 1, relayName, options, operations })),
       spawn: this.#context.spawnWorker,
       clock: this.#context.clock,
       events: this,
