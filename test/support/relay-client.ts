@@ -20,8 +20,8 @@ export class RelayClient {
   #close: ClientClose | null = null
   readonly #wakers = new Set<() => void>()
 
-  constructor(url: string) {
-    this.webSocket = new WebSocket(url, { perMessageDeflate: false })
+  constructor(url: string, headers: Readonly<Record<string, string>> = {}) {
+    this.webSocket = new WebSocket(url, { perMessageDeflate: false, headers })
     this.webSocket.on('message', data => {
       this.messages.push(JSON.parse((data as Buffer).toString()) as ServerMessage)
       this.receivedAtMs.push(performance.now())
