@@ -27,6 +27,7 @@ export const THEMES = {
   audio: 'Audio',
   rollover: 'From one stream to the next',
   resume: 'Clients that come back',
+  overload: 'Overload',
   upstream: 'Amazon Transcribe',
   credentials: 'Credentials and signing',
   stream: 'Defaults of a stream',

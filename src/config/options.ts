@@ -6,6 +6,7 @@
  */
 import type { OptionDefinition, OptionValue } from './definition.ts'
 import { ACCESS_OPTIONS } from './options-access.ts'
+import { OVERLOAD_OPTIONS } from './options-overload.ts'
 import { RESUME_OPTIONS } from './options-resume.ts'
 import { ROLLOVER_OPTIONS } from './options-rollover.ts'
 import { SERVER_OPTIONS } from './options-server.ts'
@@ -19,6 +20,7 @@ export const OPTIONS = Object.freeze({
   ...SESSION_OPTIONS,
   ...ROLLOVER_OPTIONS,
   ...RESUME_OPTIONS,
+  ...OVERLOAD_OPTIONS,
   ...UPSTREAM_OPTIONS,
   ...STREAM_OPTIONS,
 })

@@ -9,6 +9,7 @@ import type { Histogram } from 'prom-client'
 import { Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.ts'
 import { ERRORS } from '../errors.ts'
+import type { AdmissionReason, LoadReason } from '../session/admission-gate.ts'
 import type { SessionMetrics } from '../session/ports.ts'
 import type { RolloverReason } from '../session/rollover-policy.ts'
 import type { BufferedBytes } from './collectors.ts'
@@ -20,11 +21,19 @@ import type { SeriesCounts } from './series-counts.ts'
 import type { MetricsSnapshot } from './snapshot.ts'
 import { takeSnapshot } from './snapshot.ts'
 
+/** Why new sessions are refused; by reason. */
+export interface AdmissionSource {
+  refusals(reason: AdmissionReason): number
+  isClosed(reason: LoadReason): boolean
+  load(reason: LoadReason): number
+}
+
 /** Asked at each scrape. */
 export interface MetricSources {
   activeSessions(): number
   maxSessions(): number
   sessionsAway(): number
+  admission: AdmissionSource
   isReady(): boolean
   isDraining(): boolean
   clientBufferedBytes(): BufferedBytes
@@ -235,6 +244,10 @@ class PrometheusMetrics implements RelayMetrics {
 function registerSources(collect: Collectors, sources: MetricSources): void {
   collect.gauge(METRICS.sessionsActive, () => sources.activeSessions())
   collect.gauge(METRICS.sessionsLimit, () => sources.maxSessions())
+  const { admission } = sources
+  collect.series(METRICS.admissionRefusals, reason => admission.refusals(reason as AdmissionReason))
+  collect.gauges(METRICS.admissionClosed, reason => Number(admission.isClosed(reason as LoadReason)))
+  collect.gauges(METRICS.admissionLoad, reason => admission.load(reason as LoadReason))
   collect.gauge(METRICS.sessionsAway, () => sources.sessionsAway())
   collect.gauge(METRICS.ready, () => Number(sources.isReady()))
   collect.gauge(METRICS.draining, () => Number(sources.isDraining()))

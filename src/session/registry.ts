@@ -3,6 +3,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
+import type { AdmissionGate } from './admission-gate.ts'
 import type { ClientAccess, ResumeClaim, Resumption, SessionHost, SessionRequest } from './host.ts'
 import type { ClientListener, ClientPort } from './ports.ts'
 import { ResumeDesk } from './resume-desk.ts'
@@ -10,6 +11,7 @@ import type { ResumeOrigin } from './resume-token.ts'
 import { Session, type SessionDependencies } from './session.ts'
 
 export interface RegistryOptions {
+  /** Most sessions whose last words are kept; how many may be open is the gate's. */
   readonly maxSessions: number
   readonly tickMs: number
   /** How long after the announcement of a drain the last client should reconnect. */
@@ -20,6 +22,7 @@ export interface RegistryDependencies extends Omit<SessionDependencies, 'onClose
   readonly clock: Clock
   /** `null`: sessions may start. Else what is missing (credentials). */
   readonly readiness: () => RelayError | null
+  readonly gate: AdmissionGate
   /** In the tokens of sessions that can be resumed. */
   readonly origin: ResumeOrigin
 }
@@ -64,7 +67,8 @@ export class SessionRegistry implements SessionHost {
 
   admit(): RelayError | null {
     if (this.#isDraining) return new RelayError('draining')
-    if (this.#sessions.size >= this.#options.maxSessions) return new RelayError('overloaded')
+    const reason = this.#deps.gate.refuse(this.#sessions.size)
+    if (reason !== null) return new RelayError('overloaded', { detail: reason })
     return this.#deps.readiness()
   }
 

@@ -1,5 +1,6 @@
 /** One session with everything around it in memory, and a clock that the test moves. */
 import { readStreamQuery, type StreamDefaults, type StreamQuery } from '../../src/protocol/stream-request.ts'
+import { AdmissionGate } from '../../src/session/admission-gate.ts'
 import type { SessionLimits } from '../../src/session/limits.ts'
 import type { ClientListener } from '../../src/session/ports.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
@@ -141,6 +142,7 @@ function createRegistry(limits: Partial<SessionLimits>, maxSessions = 10) {
       defaults: DEFAULTS,
       readiness: () => null,
       random: () => 0.5,
+      gate: new AdmissionGate({ clock, maxSessions, probes: [], onChange: () => {} }),
       origin: { relay: 'test', process: 1 },
     },
   )

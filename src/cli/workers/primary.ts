@@ -10,6 +10,7 @@ import { createLogger } from '../../log.ts'
 import type { Exposition } from '../../metrics/snapshot.ts'
 import type { WorkerState } from '../../metrics/workers.ts'
 import { PrimaryMetrics, WORKER_STATES } from '../../metrics/workers.ts'
+import { memoryLimit } from '../../relay/admission.ts'
 import { reachableHost } from '../../server/address.ts'
 import { openFilesRule } from '../../server/file-limit.ts'
 import type { OpsServer, Readiness } from '../../server/ops.ts'
@@ -148,7 +149,11 @@ class Primary implements SupervisorEvents {
   ): WorkerSupervisor {
     const { clientCloseTimeoutMs, drainTimeoutMs, flushTimeoutMs } = this.#options
     const relayName = createRelayName()
-    const parts = divideOptions({ ...this.#options, port }, this.#workers)
+    const parts = divideOptions(
+      { ...this.#options, port },
+      this.#workers,
+      memoryLimit(this.#options.memoryLimitBytes),
+    )
     return new WorkerSupervisor({
       starts: parts.map((options, index) => ({ worker: index + 1, relayName, options, operations })),
       spawn: this.#context.spawnWorker,
