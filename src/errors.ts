@@ -41,6 +41,13 @@ const definitions = {
     class: 'ok',
     message: 'The relay is restarting. Reconnect.',
   },
+  resume_taken: {
+    closeCode: 4409,
+    httpStatus: null,
+    retryable: false,
+    class: 'ok',
+    message: 'The session goes on over another connection.',
+  },
 
   // The client's socket went away
   tcp_fin: gone('The client ended the connection without a Close frame.'),
@@ -86,6 +93,12 @@ const definitions = {
     retryable: true,
     retryAfterMs: 5000,
   },
+  resume_not_found: client(
+    4404,
+    404,
+    'There is no such session to resume here: it has ended, its time is over, or another relay has it.',
+  ),
+  resume_gap: client(4410, 410, 'Messages that the client has not seen are not kept any more.'),
   slow_consumer: client(4430, null, 'The client reads more slowly than results arrive.'),
 
   // The relay's doing
@@ -93,6 +106,10 @@ const definitions = {
   overloaded: { ...server(1013, 503, 'The relay is full. Retry shortly.'), retryAfterMs: 2000 },
   not_ready: { ...server(1013, 503, 'The relay is not ready. Retry shortly.'), retryAfterMs: 5000 },
   draining: { ...server(1012, 503, 'The relay is going away. Reconnect.'), retryAfterMs: 1000 },
+  resume_elsewhere: {
+    ...server(1013, 503, 'Another process of this relay has the session. Connect again.'),
+    retryAfterMs: 100,
+  },
   handshake_timeout: {
     ...server(1013, 503, 'The handshake took too long. Retry shortly.'),
     retryAfterMs: 2000,

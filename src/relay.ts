@@ -12,31 +12,34 @@ import { EXPOSURE_RULE } from './config/rules.ts'
 import { streamDefaults } from './config/stream-defaults.ts'
 import { RelayError } from './errors.ts'
 import type { Logger } from './log.ts'
-import { createDialLog, createLogger, createSessionLog } from './log.ts'
+import { createLogger, createSessionLog } from './log.ts'
 import type { RelayMetrics } from './metrics/registry.ts'
 import { createMetrics } from './metrics/registry.ts'
 import type { MetricsSnapshot } from './metrics/snapshot.ts'
 import type { RelayAccess } from './relay/access.ts'
 import { createAccess } from './relay/access.ts'
+import { createAdmission } from './relay/admission.ts'
+import { createRelayDialer } from './relay/dialer.ts'
 import { drainSessions } from './relay/drain.ts'
 import { badOption, findEndpoint } from './relay/endpoint.ts'
 import { loadTracing, TRACE_FLUSH_MS } from './relay/traces.ts'
 import { reachableHost } from './server/address.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
-import { openFilesRule, readOpenFileLimit } from './server/file-limit.ts'
+import { connectionCapacity, openFilesRule, readOpenFileLimit } from './server/file-limit.ts'
 import { VIOLATION_CODES } from './server/metrics.ts'
 import type { OpsServer, Readiness } from './server/ops.ts'
 import { createOpsServer } from './server/ops.ts'
 import type { Authorize } from './server/options.ts'
+import type { AdmissionGate } from './session/admission-gate.ts'
 import { SessionRegistry } from './session/registry.ts'
+import { createResumeOrigin, type ResumeOrigin } from './session/resume-token.ts'
 import type { Tracing } from './tracing/tracing.ts'
 import type { Endpoint } from './transcribe/endpoints.ts'
 import type { AwsCredentials } from './upstream/aws-credentials.ts'
 import { CONNECT_REASONS } from './upstream/connect-failure.ts'
 import type { CredentialSource } from './upstream/credentials.ts'
 import { createCredentialSource, createStaticCredentials } from './upstream/credentials.ts'
-import { createDialer } from './upstream/dial.ts'
 import { VERSION } from './version.ts'
 
 /** Everything that can be replaced. Nothing is needed: the defaults are the real world. */
@@ -55,6 +58,8 @@ export interface RelayDependencies {
   readonly random?: () => number
   /** The client port is shared with other processes; see `sharePort` in `server/options.ts`. Default false. */
   readonly sharePort?: boolean
+  /** Names the process in resume tokens, among those that share the port. Default: a name of its own. */
+  readonly resumeOrigin?: ResumeOrigin
   /** Takes the place of the operations port. Default: it is opened. */
   readonly createOperations?: (sources: OperationsSources) => OpsServer
 }
@@ -113,6 +118,7 @@ class RunningRelay implements Relay {
   readonly #deps: RelayDependencies
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #gate: AdmissionGate
   #onClosed: () => void = () => {}
   #registry: SessionRegistry | null = null
   #server: ClientServer | null = null
@@ -129,6 +135,7 @@ class RunningRelay implements Relay {
     this.#deps = dependencies
     this.#clock = dependencies.clock ?? systemClock
     this.#logger = dependencies.logger ?? createLogger({ level: options.logLevel, version: VERSION })
+    this.#gate = createAdmission(options, this.#clock, this.#logger)
     this.closed = new Promise(resolve => {
       this.#onClosed = resolve
     })
@@ -195,6 +202,7 @@ class RunningRelay implements Relay {
   async #release(): Promise<void> {
     this.#registry?.abortAll()
     this.#registry?.close()
+    this.#gate.close()
     this.#server?.close()
     this.#credentials?.close()
     this.#access?.close()
@@ -233,6 +241,8 @@ class RunningRelay implements Relay {
       sources: {
         activeSessions: () => this.activeSessions,
         maxSessions: () => this.#options.maxSessions,
+        sessionsAway: () => this.#registry?.awayCount ?? 0,
+        admission: this.#gate,
         isReady: () => this.#readiness().ready,
         isDraining: () => this.isDraining,
         clientBufferedBytes: () => this.#registry?.buffered('client') ?? { sum: 0, max: 0 },
@@ -248,33 +258,18 @@ class RunningRelay implements Relay {
   #createRegistry(endpoint: Endpoint, credentials: CredentialSource, metrics: RelayMetrics): SessionRegistry {
     const options = this.#options
     const random = this.#deps.random ?? Math.random
-    const dialer = createDialer({
-      clock: this.#clock,
-      endpoint,
-      credentials,
-      metrics,
-      random,
-      ca: this.#deps.upstreamCa,
-      maxMessageBytes: options.upstreamMaxMessageBytes,
-      log: createDialLog(this.#logger),
-      limits: {
-        concurrentDials: options.upstreamConcurrentDials,
-        dialAttempts: options.dialAttempts,
-        dialBackoffMs: options.dialBackoffMs,
-        dialDeadlineMs: options.dialDeadlineMs,
-        connectTimeoutMs: options.connectTimeoutMs,
-        closeTimeoutMs: options.upstreamCloseTimeoutMs,
-        pingIntervalMs: options.upstreamPingIntervalMs,
-        expiresSeconds: options.presignExpiresSeconds,
-      },
-    })
+    const { upstreamCa: ca } = this.#deps
+    const [clock, logger] = [this.#clock, this.#logger]
+    const dialer = createRelayDialer(options, { ca, clock, credentials, endpoint, logger, metrics, random })
     return new SessionRegistry(
       { maxSessions: options.maxSessions, tickMs: options.tickMs, reconnectSpreadMs: RECONNECT_SPREAD_MS },
       {
-        clock: this.#clock,
+        clock,
         dialer,
+        gate: this.#gate,
         metrics,
         random,
+        origin: this.#deps.resumeOrigin ?? createResumeOrigin(),
         limits: options,
         defaults: streamDefaults(options),
         log: createSessionLog(this.#logger, options),
@@ -308,6 +303,7 @@ class RunningRelay implements Relay {
         handshakeTimeoutMs,
         sharePort: this.#deps.sharePort ?? false,
         maxMessageBytes: this.#options.maxMessageBytes,
+        maxConnections: connectionCapacity(this.#options.maxSessions),
         idleTimeoutSeconds: this.#options.idleTimeoutSeconds,
         closeTimeoutMs: clientCloseTimeoutMs,
         guard: access.guard,

@@ -27,6 +27,8 @@ async function createMetrics(): Promise<MetricsRegistry.RelayMetrics> {
     sources: {
       activeSessions: () => 1,
       maxSessions: () => 1000,
+      sessionsAway: () => 0,
+      admission: { refusals: () => 0, isClosed: () => false, load: () => 0 },
       isReady: () => true,
       isDraining: () => false,
       clientBufferedBytes: () => ({ sum: 0, max: 0 }),

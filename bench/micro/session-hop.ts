@@ -3,6 +3,7 @@
  * itself does for a frame and for a result.
  */
 import type { Clock } from '../../src/clock.ts'
+import { AdmissionGate } from '../../src/session/admission-gate.ts'
 import type * as Resolve from '../../src/config/resolve.ts'
 import type * as StreamDefaultsModule from '../../src/config/stream-defaults.ts'
 import type * as StreamRequest from '../../src/protocol/stream-request.ts'
@@ -67,6 +68,8 @@ export async function openSessionHop(queryString: string, metrics: SessionMetric
       limits: options,
       defaults,
       readiness: () => null,
+      gate: new AdmissionGate({ clock, maxSessions: 10, probes: [], onChange: () => {} }),
+      origin: { relay: 'bench', process: 1 },
       random: () => 0.5,
       log: { sessionOnStart() {}, sessionOnEnd() {}, sessionOnFailure: failLoudly },
       dialer: {

@@ -290,6 +290,22 @@ export const ROWS: readonly Row[] = [
       lines('File descriptors', 'In use, of those that there are. A session takes two.', 'percentunit', 12, [
         q(`max by (pod) (process_open_fds{${SELECT}} / process_max_fds{${SELECT}})`, '{{pod}}'),
       ]),
+      lines(
+        'Load of the busiest',
+        'At 100 % new sessions are refused for this load, until it has gone down; those that run go on.',
+        'percentunit',
+        12,
+        [
+          q(`max by (reason) (transcribe_relay_admission_load_ratio{${SELECT}})`, '{{reason}}'),
+          q(`max by (reason) (transcribe_relay_admission_closed{${SELECT}})`, 'closed for {{reason}}'),
+        ],
+      ),
+      lines('Refused as overloaded', 'New sessions, by what there was too much of.', 'ops', 12, [
+        q(
+          `sum by (reason) (rate(transcribe_relay_admission_refusals_total{${SELECT}}${RATE}))`,
+          '{{reason}}',
+        ),
+      ]),
     ],
   },
   {

@@ -20,6 +20,8 @@ export interface StreamStatistics {
   readonly finalLagsMs: number[]
   rollovers: number
   warnings: number
+  /** Times that the stream went on over another connection. */
+  reconnects: number
 }
 
 /** Ours: lags that are kept; a stream with more finals keeps the newest. */
@@ -37,6 +39,7 @@ export function createStatistics(): StreamStatistics {
     finalLagsMs: [],
     rollovers: 0,
     warnings: 0,
+    reconnects: 0,
   }
 }
 

@@ -30,6 +30,8 @@ export interface StreamSession {
   readonly format: OutputFormat
   /** Partial results as lines of their own where the output is no screen. */
   readonly partialLines: boolean
+  /** Come back when the connection breaks. Default: false. */
+  readonly resume?: boolean
   readonly stop?: AbortSignal
 }
 
@@ -61,12 +63,17 @@ export async function runStream(
         speed: session.speed,
         connectTimeoutMs: session.connectTimeoutMs,
         endTimeoutMs: session.endTimeoutMs,
+        ...(session.resume === true ? { resume: { random: Math.random } } : {}),
         ...(session.stop === undefined ? {} : { stop: session.stop }),
       },
       {
         onMessage: (message, text) =>
           view === null ? terminal.print(text) : showMessage(message, view, terminal),
         onAudioSent: seconds => view?.audioSent(seconds),
+        onReconnect: waitMs => {
+          if (view !== null)
+            notice(view, terminal, `connection lost, trying again in ${Math.round(waitMs)} ms`)
+        },
       },
       clock,
     )
@@ -98,12 +105,14 @@ export function buildUrl({
   url,
   parameters,
   input,
-}: Pick<StreamSession, 'url' | 'parameters' | 'input'>): string {
+  resume,
+}: Pick<StreamSession, 'url' | 'parameters' | 'input' | 'resume'>): string {
   const built = new URL(url)
   const fromAudio: Record<string, string> = {
     'media-encoding': 'pcm',
     'sample-rate': String(input.sampleRate),
   }
+  if (resume === true) fromAudio['resume'] = 'true'
   if (input.channels === 2) {
     fromAudio['enable-channel-identification'] = 'true'
     fromAudio['number-of-channels'] = '2'
@@ -138,6 +147,9 @@ function showMessage(message: ServerMessage, view: ProgressView, terminal: Termi
     case 'Warning':
       notice(view, terminal, `warning ${String(message['code'])}: ${String(message['message'])}`)
       return
+    case 'Resumed':
+      notice(view, terminal, 'connected again, the stream goes on')
+      return
     case 'Draining':
       notice(
         view,
@@ -146,7 +158,7 @@ function showMessage(message: ServerMessage, view: ProgressView, terminal: Termi
       )
       return
     default:
-    // Begin and End hold nothing for a reader; Error is told at the end; what is unknown is for newer clients.
+    // Begin, Ack and End hold nothing for a reader; Error is told at the end; what is unknown is for newer clients.
   }
 }
 

@@ -64,6 +64,10 @@ const STREAM_ROWS: readonly OptionRow[] = [
     bounds: 'text or json',
   },
   { flag: 'partials', doc: 'Print partial results as lines where the output is no terminal.' },
+  {
+    flag: 'resume',
+    doc: 'Come back when the connection breaks and go on where it was, as long as the relay keeps the session.',
+  },
   { flag: 'summary', doc: 'Print figures at the end, on standard error.' },
   { flag: 'raw', doc: 'Take the input for raw 16-bit little-endian PCM, whatever it looks like.' },
   {
@@ -159,6 +163,7 @@ function readSettings(parsed: ParsedArguments, { environment }: CommandContext) 
     endTimeoutMs: readNumber(parsed.get('end-timeout-ms'), END_TIMEOUT_MS),
     format: readChoice(parsed.get('format'), { flag: 'format', default: 'text', choices: ['text', 'json'] }),
     partialLines: parsed.has('partials'),
+    resume: parsed.has('resume'),
   } as const
 }
 

@@ -15,6 +15,7 @@ export function renderSummary(statistics: StreamStatistics, seconds: number): st
     ['lag of finals', formatLags(finalLagsMs)],
   ]
   if (statistics.rollovers > 0) rows.push(['rollovers', String(statistics.rollovers)])
+  if (statistics.reconnects > 0) rows.push(['reconnects', String(statistics.reconnects)])
   return rows.map(([name, value]) => `  ${name.padEnd(14)} ${value}`).join('\n')
 }
 

@@ -6,11 +6,15 @@
  *
  * Audio is paced by the clock, not by pauses: message N is due when its last sample would have left a microphone that
  * started with the first message. Waits that are a little long therefore never add up.
+ *
+ * With `resume` a connection that breaks is followed by another one, on which the relay goes on where it was; the clock
+ * of the audio goes on meanwhile, as a microphone does.
  */
 import type { IncomingMessage } from 'node:http'
 import { WebSocket } from 'ws'
 import type { RawData } from 'ws'
 import type { Clock, Timer } from '../clock.ts'
+import { Resumption } from './resumption.ts'
 import { parseJson, readFailure, readResults, readServerMessage } from './server-message.ts'
 import type { RelayFailure, ServerMessage } from './server-message.ts'
 import { countResult, createStatistics } from './statistics.ts'
@@ -28,6 +32,8 @@ export interface StreamInput {
   readonly connectTimeoutMs: number
   /** Longest wait for `End` after the last audio. */
   readonly endTimeoutMs: number
+  /** Come back when the connection breaks; `resume=true` is in the URL. `random`: in [0, 1). */
+  readonly resume?: { readonly random: () => number }
   /** Aborted: no more audio, ask for the last results. */
   readonly stop?: AbortSignal
 }
@@ -36,6 +42,8 @@ export interface StreamListener {
   /** Every message of the relay, in order, as it came and parsed. */
   onMessage(message: ServerMessage, text: string): void
   onAudioSent(sentSeconds: number): void
+  /** The connection broke, and another one is tried after `waitMs`. */
+  onReconnect?(waitMs: number): void
 }
 
 export type StreamOutcome =
@@ -58,6 +66,9 @@ const MAX_REFUSAL_BYTES = 16_384
 const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 const CLOSE_STREAM = '{"type":"CloseStream"}'
 const CLOSE_NORMAL = 1000
+const END_TIMEOUT = 'end_timeout'
+/** Without a word of the relay: the network, or something between. */
+const CONNECTION_FAILURES: ReadonlySet<string> = new Set(['connection_failed', 'connection_closed'])
 
 /** Streams all of `chunks`. Rejects only when the audio itself cannot be read; all else is in the outcome. */
 export function streamAudio(
@@ -77,9 +88,13 @@ class ThinClient {
   readonly #resolve: (outcome: StreamOutcome) => void
   readonly #reject: (error: unknown) => void
   readonly #statistics = createStatistics()
-  readonly #socket: WebSocket
+  readonly #resumption: Resumption | null
+  #socket: WebSocket
+  #retryTimer: Timer | null = null
   /** Wakes the pump out of whatever it waits for. */
   #wake: () => void = ignore
+  /** Wakes it when there is room for more audio that is not acknowledged. */
+  #makeRoom: () => void = ignore
   #endTimer: Timer | null = null
   #startedAtMs: number | null = null
   /** `sending` until the last audio, then `ending` until the close. */
@@ -99,28 +114,33 @@ class ThinClient {
     this.#clock = clock
     this.#resolve = resolve
     this.#reject = reject
-    const { url, token, connectTimeoutMs } = input
-    this.#socket = new WebSocket(url, {
+    this.#resumption = input.resume === undefined ? null : new Resumption(input.resume.random)
+    this.#socket = this.#connect(input.url)
+  }
+
+  start(): void {
+    this.#input.stop?.addEventListener('abort', this.#onStop, { once: true })
+    if (this.#input.stop?.aborted === true) this.#onStop()
+  }
+
+  #connect(url: string): WebSocket {
+    const { token, connectTimeoutMs } = this.#input
+    const socket = new WebSocket(url, {
       perMessageDeflate: false,
       handshakeTimeout: connectTimeoutMs,
       maxPayload: MAX_MESSAGE_BYTES,
       headers: token === null ? {} : { authorization: `Bearer ${token}` },
     })
-  }
-
-  start(): void {
-    const socket = this.#socket
     socket.on('open', () => this.#socketOnOpen())
     socket.on('message', (data, isBinary) => this.#socketOnMessage(data, isBinary))
-    socket.on('unexpected-response', (_request, response) => this.#socketOnRefusal(response))
-    socket.on('error', error => this.#socketOnError(error))
-    socket.on('close', (code, reason) => this.#socketOnClose(code, reason.toString('utf8')))
-    this.#input.stop?.addEventListener('abort', this.#onStop, { once: true })
-    if (this.#input.stop?.aborted === true) this.#onStop()
+    socket.on('unexpected-response', (_request, response) => this.#socketOnRefusal(socket, response))
+    socket.on('error', error => this.#socketOnError(socket, error))
+    socket.on('close', (code, reason) => this.#socketOnClose(socket, code, reason.toString('utf8')))
+    return socket
   }
 
   readonly #onStop = (): void => {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#finish()
+    if (this.#socket.readyState === WebSocket.OPEN || this.#isAway) this.#finish()
     else
       this.#fail(
         { code: 'stopped', message: 'Stopped before the stream was open.', retryable: true },
@@ -129,7 +149,13 @@ class ThinClient {
       )
   }
 
+  get #isAway(): boolean {
+    return this.#resumption?.isAway === true
+  }
+
   #socketOnOpen(): void {
+    // The second time `Resumed` says where the audio goes on.
+    if (this.#startedAtMs !== null) return
     this.#pump().catch((error: unknown) => this.#inputOnError(error))
   }
 
@@ -138,11 +164,20 @@ class ThinClient {
     const message = isBinary ? null : readServerMessage(text)
     // What is no message of the protocol is nothing to stop for; the relay may be of another version.
     if (message === null || this.#state === 'settled') return
+    if (this.#resumption?.read(message) === false) return
+    if (message.type === 'Ack' || message.type === 'Resumed') this.#makeRoom()
+    if (message.type === 'Resumed') this.#sendAgain()
     this.#count(message)
     this.#listener.onMessage(message, text)
   }
 
-  #socketOnRefusal(response: IncomingMessage): void {
+  #sendAgain(): void {
+    this.#statistics.reconnects += 1
+    for (const chunk of this.#resumption?.resumed() ?? []) this.#socket.send(chunk, ignore)
+    if (this.#state === 'ending') this.#socket.send(CLOSE_STREAM, ignore)
+  }
+
+  #socketOnRefusal(socket: WebSocket, response: IncomingMessage): void {
     const parts: Buffer[] = []
     let bytes = 0
     response.on('data', (part: Buffer) => {
@@ -154,23 +189,47 @@ class ThinClient {
       const status = response.statusCode ?? 0
       const body = parseJson(Buffer.concat(parts).toString('utf8'))
       const failure = typeof body === 'object' && body !== null ? readFailure({ ...body }) : null
-      this.#fail(failure ?? plainRefusal(status), status, null)
-      this.#socket.terminate()
+      this.#failure = failure ?? plainRefusal(status)
+      if (!this.#comeBack(this.#failure)) this.#fail(this.#failure, status, null)
+      socket.terminate()
     })
   }
 
-  #socketOnError(error: Error): void {
-    if (this.#state === 'settled') return
+  #socketOnError(socket: WebSocket, error: Error): void {
+    if (this.#state === 'settled' || socket !== this.#socket) return
     const wasOpen = this.#startedAtMs !== null
     const code = 'code' in error && typeof error.code === 'string' ? error.code : error.message
     const what = wasOpen ? 'The connection to the relay broke' : 'The relay cannot be reached'
     this.#failure ??= { ...LOCAL, code: 'connection_failed', message: `${what} (${code}).` }
   }
 
-  #socketOnClose(closeCode: number, reason: string): void {
+  #socketOnClose(socket: WebSocket, closeCode: number, reason: string): void {
+    // The one before may end after its successor began.
+    if (socket !== this.#socket) return
     const opened = this.#startedAtMs !== null
+    const failure = this.#failure ?? describeClose(closeCode, reason)
+    if (closeCode !== CLOSE_NORMAL && this.#comeBack(failure)) return
     if (this.#failure === null && closeCode === CLOSE_NORMAL) this.#settle()
     else this.#fail(this.#failure ?? describeClose(closeCode, reason), null, opened ? closeCode : null)
+  }
+
+  /** Another connection, if the relay offered it and the failure is one of the connection; false: it is the end. */
+  #comeBack(failure: RelayFailure): boolean {
+    const resumption = this.#resumption
+    if (resumption?.isPossible !== true || this.#state === 'settled') return false
+    // What ended the session is an `Error` message of it; afterwards there is nothing to come back to.
+    const isOfConnection = CONNECTION_FAILURES.has(failure.code) || this.#isAway
+    if (!isOfConnection || !failure.retryable || failure.code === END_TIMEOUT) return false
+    if (this.#retryTimer !== null) return true
+    const waitMs = resumption.nextWaitMs(this.#clock.monotonicMs(), failure.retryAfterMs ?? 0)
+    if (waitMs === null) return false
+    this.#listener.onReconnect?.(waitMs)
+    this.#retryTimer = this.#clock.setTimer(waitMs, () => {
+      this.#retryTimer = null
+      this.#failure = null
+      this.#socket = this.#connect(resumption.urlOf(this.#input.url))
+    })
+    return true
   }
 
   #inputOnError(error: unknown): void {
@@ -194,12 +253,15 @@ class ThinClient {
       this.#statistics.frames += 1
       this.#listener.onAudioSent(dueSeconds)
       if (this.#socket.bufferedAmount > MAX_BUFFERED_BYTES) await whenTaken
+      while (this.#resumption?.isFull === true && this.#state === 'sending') await this.#whenRoom()
     }
     this.#finish()
   }
 
   /** Resolves when the kernel has the message, or the socket is gone. */
   #send(chunk: Uint8Array): Promise<void> {
+    this.#resumption?.keep(chunk)
+    if (this.#isAway) return Promise.resolve()
     return new Promise(resolve => {
       // An error reaches `socketOnClose` as well; here it only ends the wait.
       this.#socket.send(chunk, () => resolve())
@@ -218,19 +280,24 @@ class ThinClient {
     })
   }
 
+  #whenRoom(): Promise<void> {
+    return new Promise(resolve => {
+      this.#makeRoom = resolve
+    })
+  }
+
   /** No more audio: asks for the last results. */
   #finish(): void {
     if (this.#state !== 'sending') return
     this.#state = 'ending'
     this.#wake()
-    this.#socket.send(CLOSE_STREAM, ignore)
+    this.#makeRoom()
+    if (!this.#isAway) this.#socket.send(CLOSE_STREAM, ignore)
     const { endTimeoutMs } = this.#input
     this.#endTimer = this.#clock.setTimer(endTimeoutMs, () => {
-      this.#failure ??= {
-        ...LOCAL,
-        code: 'end_timeout',
-        message: `The relay did not end the stream in ${endTimeoutMs} ms.`,
-      }
+      const message = `The relay did not end the stream in ${endTimeoutMs} ms.`
+      this.#failure ??= { ...LOCAL, code: END_TIMEOUT, message }
+      if (this.#isAway) this.#fail(this.#failure, null, null)
       this.#socket.terminate()
     })
   }
@@ -267,8 +334,10 @@ class ThinClient {
   #release(): void {
     this.#state = 'settled'
     this.#endTimer?.cancel()
+    this.#retryTimer?.cancel()
     this.#input.stop?.removeEventListener('abort', this.#onStop)
     this.#wake()
+    this.#makeRoom()
   }
 }
 

@@ -26,6 +26,8 @@ export const THEMES = {
   sessions: 'Sessions',
   audio: 'Audio',
   rollover: 'From one stream to the next',
+  resume: 'Clients that come back',
+  overload: 'Overload',
   upstream: 'Amazon Transcribe',
   credentials: 'Credentials and signing',
   stream: 'Defaults of a stream',

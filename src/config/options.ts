@@ -6,6 +6,8 @@
  */
 import type { OptionDefinition, OptionValue } from './definition.ts'
 import { ACCESS_OPTIONS } from './options-access.ts'
+import { OVERLOAD_OPTIONS } from './options-overload.ts'
+import { RESUME_OPTIONS } from './options-resume.ts'
 import { ROLLOVER_OPTIONS } from './options-rollover.ts'
 import { SERVER_OPTIONS } from './options-server.ts'
 import { SESSION_OPTIONS } from './options-session.ts'
@@ -17,6 +19,8 @@ export const OPTIONS = Object.freeze({
   ...ACCESS_OPTIONS,
   ...SESSION_OPTIONS,
   ...ROLLOVER_OPTIONS,
+  ...RESUME_OPTIONS,
+  ...OVERLOAD_OPTIONS,
   ...UPSTREAM_OPTIONS,
   ...STREAM_OPTIONS,
 })

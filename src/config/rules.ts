@@ -90,6 +90,24 @@ export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
     holds: options => options.sessionWarningMs < options.maxSessionMs,
   },
   {
+    name: 'lag-recovers',
+    fields: ['overloadLagRecoveryMs', 'overloadLagMs'],
+    rule: 'must be below overloadLagMs',
+    holds: options => options.overloadLagRecoveryMs < options.overloadLagMs,
+  },
+  {
+    name: 'memory-recovers',
+    fields: ['overloadMemoryRecoveryRatio', 'overloadMemoryRatio'],
+    rule: 'must be below overloadMemoryRatio',
+    holds: options => options.overloadMemoryRecoveryRatio < options.overloadMemoryRatio,
+  },
+  {
+    name: 'files-recover',
+    fields: ['overloadFilesRecoveryRatio', 'overloadFilesRatio'],
+    rule: 'must be below overloadFilesRatio',
+    holds: options => options.overloadFilesRecoveryRatio < options.overloadFilesRatio,
+  },
+  {
     name: 'deadline-takes-a-connect',
     fields: ['dialDeadlineMs', 'connectTimeoutMs'],
     rule: 'must be at least connectTimeoutMs',

@@ -6,6 +6,7 @@
  */
 import { ERRORS, ERROR_CODES } from '../errors.ts'
 import { EVENT_STREAM_ERROR_CODES } from '../eventstream/errors.ts'
+import { ADMISSION_REASONS, LOAD_REASONS } from '../session/admission-gate.ts'
 import { ROLLOVER_REASONS } from '../session/rollover-policy.ts'
 import { EXCEPTION_LABELS } from '../transcribe/exceptions.ts'
 
@@ -62,6 +63,28 @@ export const METRICS = Object.freeze({
     'How long sessions lasted.',
     [1, 10, 30, 60, 300, 900, 1800, 3600, 7200, 14_400],
   ),
+
+  // Overload
+  admissionRefusals: {
+    ...counter(
+      'admission_refusals_total',
+      'New sessions refused as `overloaded`, by what there was too much of.',
+    ),
+    series: () => ADMISSION_REASONS.map(reason => ({ reason })),
+  },
+  admissionClosed: {
+    ...gauge('admission_closed', '1: new sessions are refused for this load, until it has gone down.'),
+    series: () => LOAD_REASONS.map(reason => ({ reason })),
+    aggregate: 'max',
+  },
+  admissionLoad: {
+    ...gauge(
+      'admission_load_ratio',
+      'Load, as a part of what new sessions are refused at. NaN: not known here.',
+    ),
+    series: () => LOAD_REASONS.map(reason => ({ reason })),
+    aggregate: 'max',
+  },
 
   // Handshakes with clients
   handshakes: {
@@ -128,6 +151,14 @@ export const METRICS = Object.freeze({
     'parked_seconds_total',
     'Time that sessions lived without a stream, because nobody spoke: what parking saves.',
   ),
+
+  // Clients that come back
+  sessionsAway: gauge('sessions_away', 'Sessions whose client lost its connection and may come back.'),
+  connectionsLost: counter(
+    'client_connections_lost_total',
+    'Connections lost by clients that can resume their session.',
+  ),
+  connectionsResumed: counter('client_resumes_total', 'Clients that went on with their session.'),
 
   // Results
   results: {

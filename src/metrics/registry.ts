@@ -9,6 +9,7 @@ import type { Histogram } from 'prom-client'
 import { Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.ts'
 import { ERRORS } from '../errors.ts'
+import type { AdmissionReason, LoadReason } from '../session/admission-gate.ts'
 import type { SessionMetrics } from '../session/ports.ts'
 import type { RolloverReason } from '../session/rollover-policy.ts'
 import type { BufferedBytes } from './collectors.ts'
@@ -20,10 +21,19 @@ import type { SeriesCounts } from './series-counts.ts'
 import type { MetricsSnapshot } from './snapshot.ts'
 import { takeSnapshot } from './snapshot.ts'
 
+/** Why new sessions are refused; by reason. */
+export interface AdmissionSource {
+  refusals(reason: AdmissionReason): number
+  isClosed(reason: LoadReason): boolean
+  load(reason: LoadReason): number
+}
+
 /** Asked at each scrape. */
 export interface MetricSources {
   activeSessions(): number
   maxSessions(): number
+  sessionsAway(): number
+  admission: AdmissionSource
   isReady(): boolean
   isDraining(): boolean
   clientBufferedBytes(): BufferedBytes
@@ -94,6 +104,8 @@ class PrometheusMetrics implements RelayMetrics {
   resultsRepeated = 0
   clientSentBytes = 0
   warnings = 0
+  connectionsLost = 0
+  connectionsResumed = 0
   unknownEvents = 0
   #sessionsStarted = 0
   #forcedCloses = 0
@@ -225,6 +237,8 @@ class PrometheusMetrics implements RelayMetrics {
     collect.counter(METRICS.resultsRepeated, () => this.resultsRepeated)
     collect.counter(METRICS.partialsDropped, () => this.partialsDropped)
     collect.counter(METRICS.partialsWithheld, () => this.partialsWithheld)
+    collect.counter(METRICS.connectionsLost, () => this.connectionsLost)
+    collect.counter(METRICS.connectionsResumed, () => this.connectionsResumed)
     collect.counter(METRICS.clientSentBytes, () => this.clientSentBytes)
     collect.counter(METRICS.warnings, () => this.warnings)
     collect.counter(METRICS.upstreamUnknownEvents, () => this.unknownEvents)
@@ -236,6 +250,11 @@ class PrometheusMetrics implements RelayMetrics {
 function registerSources(collect: Collectors, sources: MetricSources): void {
   collect.gauge(METRICS.sessionsActive, () => sources.activeSessions())
   collect.gauge(METRICS.sessionsLimit, () => sources.maxSessions())
+  const { admission } = sources
+  collect.series(METRICS.admissionRefusals, reason => admission.refusals(reason as AdmissionReason))
+  collect.gauges(METRICS.admissionClosed, reason => Number(admission.isClosed(reason as LoadReason)))
+  collect.gauges(METRICS.admissionLoad, reason => admission.load(reason as LoadReason))
+  collect.gauge(METRICS.sessionsAway, () => sources.sessionsAway())
   collect.gauge(METRICS.ready, () => Number(sources.isReady()))
   collect.gauge(METRICS.draining, () => Number(sources.isDraining()))
   collect.buffered(METRICS.clientBuffered, () => sources.clientBufferedBytes())

@@ -28,6 +28,16 @@ export interface BeginMessage {
   readonly expiresAtMs: number
   readonly maxMessageBytes: number
   readonly audioTimeoutMs: number
+  /** Absent: the session ends with its connection. */
+  readonly resume?: ResumeOffer
+}
+
+/** What a client needs to come back. */
+export interface ResumeOffer {
+  /** Good for one connection; the answer to it has the next. */
+  readonly token: string
+  /** How long the session waits for a client that is gone. */
+  readonly windowSeconds: number
 }
 
 export function beginMessage(begin: BeginMessage): string {
@@ -39,7 +49,52 @@ export function beginMessage(begin: BeginMessage): string {
     parameters: begin.parameters,
     expires_at: new Date(begin.expiresAtMs).toISOString(),
     limits: { max_message_bytes: begin.maxMessageBytes, audio_timeout_ms: begin.audioTimeoutMs },
+    ...(begin.resume === undefined ? {} : resumeMembers(begin.resume)),
   })
+}
+
+/** Of the audio that the relay has: what a client need not keep any more. */
+export interface AudioPosition {
+  /** Of all binary messages, over all connections of the session. */
+  readonly bytes: number
+  /** `null`: how long compressed audio is cannot be told from its size. */
+  readonly seconds: number | null
+}
+
+/** Belongs to the connection: it has no `seq`, and is never said again. */
+export function ackMessage(position: AudioPosition): string {
+  return JSON.stringify({ type: 'Ack', ...positionMembers(position) })
+}
+
+export interface ResumedMessage extends AudioPosition {
+  readonly sessionId: string
+  readonly resume: ResumeOffer
+}
+
+/** The first message of a connection that goes on with a session; what was missed follows. It has no `seq` either. */
+export function resumedMessage(resumed: ResumedMessage): string {
+  return JSON.stringify({
+    type: 'Resumed',
+    session_id: resumed.sessionId,
+    ...positionMembers(resumed),
+    ...resumeMembers(resumed.resume),
+  })
+}
+
+/**
+ * `message` with its number in the session as `seq`, in the place of the number that a result has among results.
+ * `message` is the work of this layer: a JSON object that begins with its type.
+ */
+export function numberedMessage(message: string, seq: number): string {
+  return message.replace(/^\{"type":"(\w+)"(?:,"seq":\d+)?/, `{"type":"$1","seq":${seq}`)
+}
+
+function resumeMembers({ token, windowSeconds }: ResumeOffer) {
+  return { resume_token: token, resume_seconds: windowSeconds }
+}
+
+function positionMembers({ bytes, seconds }: AudioPosition) {
+  return { audio_bytes: bytes, ...(seconds === null ? {} : { audio_seconds: roundMs(seconds) }) }
 }
 
 export function warningMessage(code: WarningCode, message: string = WARNINGS[code]): string {

@@ -1,7 +1,7 @@
 /**
  * What a client asks for: the query of `GET /v1/stream`, or the query and a `Configure` message together.
  *
- * The relay's own parameters (`format`, `words`, `partials`, `configure`) are taken out here; everything else is a
+ * The relay's own parameters (`format`, `words`, `partials`, `configure`, `resume`) are taken out here; everything else is a
  * parameter of Amazon Transcribe, goes by its name there and is checked by `transcribe/parameters`. Defaults of the
  * relay fill what the client left open, but never contradict what it said.
  */
@@ -24,8 +24,8 @@ export interface StreamRequest {
 
 /** Either complete, or waiting for the `Configure` message that completes it. */
 export type StreamQuery =
-  | { readonly kind: 'ready'; readonly stream: StreamRequest }
-  | { readonly kind: 'configure'; readonly given: ReadonlyMap<string, string> }
+  | { readonly kind: 'ready'; readonly resume: boolean; readonly stream: StreamRequest }
+  | { readonly kind: 'configure'; readonly resume: boolean; readonly given: ReadonlyMap<string, string> }
 
 export interface StreamDefaults {
   /** Parameters of Amazon Transcribe by wire name, for clients that do not give them. */
@@ -48,7 +48,7 @@ export type StreamRequestResult =
 /** Most parameters in one request, the relay's own included; the service has 24. */
 export const MAX_PARAMETERS = 64
 
-const OWN_PARAMETERS = ['format', 'words', 'partials', 'configure'] as const
+const OWN_PARAMETERS = ['format', 'words', 'partials', 'configure', 'resume'] as const
 
 /**
  * Parameters that answer one question together. A client that gives one of a group gets no default for the others:
@@ -93,12 +93,17 @@ export function readStreamQuery(queryString: string, defaults: StreamDefaults): 
   }))
   const waits = readBoolean(given, 'configure', false, problems)
   given.delete('configure')
-  if (waits)
-    return problems.length > 0 ? { ok: false, problems } : { ok: true, query: { kind: 'configure', given } }
+  // Of the connection and not of the stream: a Configure message comes too late to say it.
+  const resume = readBoolean(given, 'resume', false, problems)
+  given.delete('resume')
+  if (waits) {
+    if (problems.length > 0) return { ok: false, problems }
+    return { ok: true, query: { kind: 'configure', resume, given } }
+  }
   const result = readStreamRequest(given, defaults)
   if (!result.ok) return { ok: false, problems: [...problems, ...result.problems] }
   if (problems.length > 0) return { ok: false, problems }
-  return { ok: true, query: { kind: 'ready', stream: result.stream } }
+  return { ok: true, query: { kind: 'ready', resume, stream: result.stream } }
 }
 
 /** Checks what a client gave, by wire name, and completes it from the defaults. Reports every problem at once. */

@@ -131,7 +131,7 @@ export class ClientSocket implements ClientPort, SocketHandlers {
       return
     }
     try {
-      this.#listener?.clientOnDrain()
+      this.#listener?.clientOnDrain?.()
     } catch (error) {
       this.#fail(error)
     }

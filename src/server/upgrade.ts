@@ -5,16 +5,21 @@
  * admission again (something may have waited), what it may do. Where nothing waits, all of it happens within the native
  * handler. Else the native request is gone by the time the answer is known, so everything was copied; the client may be
  * gone too; and the native library would wait for ever, so the time is bounded here. Each attempt is settled exactly once.
+ *
+ * A client that comes back with a resume token is checked in the same order, but neither admitted nor counted again: it
+ * has its session.
  */
 import type { HttpRequest, HttpResponse, us_socket_context_t } from 'uWebSockets.js'
 import type { Timer } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import { RelayError } from '../errors.ts'
 import type { StreamQuery } from '../protocol/stream-request.ts'
+import { readResumeQuery, type ResumeQuery } from '../protocol/resume-query.ts'
 import { describeProblems, readStreamQuery } from '../protocol/stream-request.ts'
 import { readTraceParent } from '../protocol/trace-parent.ts'
-import type { SessionHost } from '../session/host.ts'
+import type { Resumption, SessionHost } from '../session/host.ts'
 import type { Principal } from './auth/principal.ts'
+import { ownerOf } from './auth/principal.ts'
 import type { SocketHandlers } from './client-socket.ts'
 import { ClientSocket } from './client-socket.ts'
 import type { Handshake } from './handshake.ts'
@@ -67,6 +72,8 @@ export class UpgradeAttempt {
   readonly #startedMs: number
   #timer: Timer | null = null
   #principal: Principal | null = null
+  /** What a client that comes back asks for. */
+  #claim: ResumeQuery | null = null
   #isSettled = false
 
   constructor(
@@ -96,6 +103,7 @@ export class UpgradeAttempt {
     if (malformed !== null) return this.#refuseByHttp(malformed)
     const { guard } = this.#context.settings
     guard?.screen(this.#handshake)
+    this.#claim = this.#readClaim()
     this.#admit()
     if (guard === null) return this.#ask()
     const principal = guard.authenticate(this.#handshake)
@@ -109,11 +117,17 @@ export class UpgradeAttempt {
   }
 
   #ask(): void {
-    const query = this.#readQuery()
+    const claim = this.#claim
+    const query = claim === null ? this.#readQuery() : this.#find(claim).query
+    const accept = () => (claim === null ? this.#accept(query) : this.#acceptBack(this.#find(claim)))
     const { authorize } = this.#context.settings
     const pending = authorize?.(this.#handshake, query)
-    if (pending === undefined) return this.#accept(query)
-    this.#wait(pending, () => this.#accept(query))
+    if (pending === undefined) return accept()
+    this.#wait(pending, accept)
+  }
+
+  #find(claim: ResumeQuery): Resumption {
+    return this.#context.host.findResumable({ ...claim, owner: ownerOf(this.#principal) })
   }
 
   /** `next` may throw. */
@@ -140,8 +154,15 @@ export class UpgradeAttempt {
   }
 
   #admit(): void {
-    const refusal = this.#context.refusalOfServer() ?? this.#context.host.admit()
+    const { host } = this.#context
+    const refusal = this.#context.refusalOfServer() ?? (this.#claim === null ? host.admit() : null)
     if (refusal !== null) throw refusal
+  }
+
+  #readClaim(): ResumeQuery | null {
+    const result = readResumeQuery(this.#handshake.query)
+    if (result.ok) return result.query
+    throw new RelayError('invalid_request', { message: describeProblems(result.problems) })
   }
 
   #readQuery(): StreamQuery {
@@ -161,13 +182,22 @@ export class UpgradeAttempt {
       this.#principal === null
         ? null
         : (settings.guard?.admit(this.#principal, this.#handshake, query) ?? null)
+    const release = () => access?.release()
+    const kept = query.resume ? { kept: { owner: ownerOf(this.#principal), onOver: release } } : {}
     const handlers = new ClientSocket(
       settings,
-      client => host.open(client, access === null ? request : { ...request, access }),
-      () => access?.release(),
+      client => host.open(client, { ...request, ...(access === null ? {} : { access }), ...kept }),
+      // A session that may outlive the socket counts for as long as it lives.
+      query.resume ? undefined : release,
     )
     this.#settle('accepted', 'normal')
-    this.#upgrade(handlers)
+    this.#upgrade(handlers, sessionId)
+  }
+
+  #acceptBack(resumption: Resumption): void {
+    const handlers = new ClientSocket(this.#context.settings, client => resumption.attach(client))
+    this.#settle('accepted', 'normal')
+    this.#upgrade(handlers, resumption.sessionId)
   }
 
   #refuse(error: RelayError): void {
@@ -175,7 +205,7 @@ export class UpgradeAttempt {
     reportRefusal(this.#context.settings, this.#handshake, error, this.#principal)
     if (!this.#isToldBySocket(error)) return this.#refuseByHttp(error)
     this.#settle('rejected', error.code)
-    this.#upgrade(new RefusedSocket(error, this.#handshake.sessionId))
+    this.#upgrade(new RefusedSocket(error, this.#handshake.sessionId), this.#handshake.sessionId)
   }
 
   #isToldBySocket(error: RelayError): boolean {
@@ -191,8 +221,8 @@ export class UpgradeAttempt {
     writeRefusal(this.#response, httpRefusal(error, this.#handshake.sessionId))
   }
 
-  #upgrade(handlers: SocketHandlers): void {
-    const { sessionId, headers } = this.#handshake
+  #upgrade(handlers: SocketHandlers, sessionId: string): void {
+    const { headers } = this.#handshake
     this.#context.upgrade(
       this.#response,
       { handlers },

@@ -29,6 +29,9 @@ export interface AudioSink {
 const OK: AudioOutcome = { kind: 'ok', removedHeader: false }
 const OK_HEADER_REMOVED: AudioOutcome = { kind: 'ok', removedHeader: true }
 
+/** Within it a client that is back begins to send what it could not. */
+const CATCH_UP_MS = 2_000
+
 /** All-zero audio of this length is worth a warning. */
 const SILENCE_ONLY_SECONDS = 10
 
@@ -43,6 +46,8 @@ export class AudioSender {
   #sink: AudioSink | null = null
   /** Set while a stream catches up. */
   #pace: ReplayPace | null = null
+  /** Until then audio that comes all at once goes on at that pace. */
+  #catchUpUntilMs = -Infinity
   /** The sink is to be ended when it has everything. */
   #endsSink = false
   #receivedBytes = 0
@@ -166,13 +171,16 @@ export class AudioSender {
 
   /** A stream is there and gets what waits: at once, or at the pace of a replay. */
   attach(sink: AudioSink, isReplay: boolean, nowMs: number): void {
-    const { bytesPerSecond } = this.#parameters
     this.#sink = sink
     this.#endsSink = false
-    // Slower than the client may send, a session could never catch up.
-    const replayRate = Math.max(this.#limits.replayRate, this.#limits.paceRate)
-    this.#pace = isReplay ? new ReplayPace(bytesPerSecond, replayRate, nowMs) : null
+    this.#pace = isReplay ? this.#replayPace(nowMs) : null
     this.pump(nowMs)
+  }
+
+  /** A client is back, and what it could not send is about to come at once: the stream gets it at the pace of a replay. */
+  catchUp(nowMs: number): void {
+    this.#catchUpUntilMs = nowMs + CATCH_UP_MS
+    if (this.#sink !== null) this.#pace ??= this.#replayPace(nowMs)
   }
 
   detach(): void {
@@ -188,7 +196,7 @@ export class AudioSender {
     if (sink === null) return
     while (this.#buffer.hasUnsent && this.#pace?.isDue(nowMs) !== false) this.#sendNext(sink)
     if (this.#buffer.hasUnsent) return
-    this.#pace = null
+    if (nowMs >= this.#catchUpUntilMs) this.#pace = null
     if (this.#endsSink) sink.end()
   }
 
@@ -271,6 +279,12 @@ export class AudioSender {
     this.#buffer.append(frame, audioBytes)
     this.#tookAtMs = this.#nowMs
     if (this.#sink !== null && this.#pace === null) this.#sendNext(this.#sink)
+  }
+
+  #replayPace(nowMs: number): ReplayPace {
+    const { paceRate, replayRate } = this.#limits
+    // Slower than the client may send, a session could never catch up.
+    return new ReplayPace(this.#parameters.bytesPerSecond, Math.max(replayRate, paceRate), nowMs)
   }
 
   #sendNext(sink: AudioSink): void {

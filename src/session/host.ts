@@ -3,6 +3,7 @@
  * `session/registry.ts` answers. Nothing else of the sessions is visible to the server.
  */
 import type { RelayError } from '../errors.ts'
+import type { ResumeQuery } from '../protocol/resume-query.ts'
 import type { StreamQuery, StreamRequest } from '../protocol/stream-request.ts'
 import type { TraceParent } from '../protocol/trace-parent.ts'
 import type { ClientListener, ClientPort } from './ports.ts'
@@ -19,6 +20,14 @@ export interface ClientAccess {
   endOf(nowMs: number): RelayError | null
 }
 
+/** Of a client that wants to be able to come back: its session may outlive its socket. */
+export interface KeptSession {
+  /** Who may come back, compared as it is; `null`: whoever has the token. */
+  readonly owner: string | null
+  /** Called once, when neither the session nor a socket of it is left. */
+  readonly onOver: () => void
+}
+
 /** What the server knows of an accepted client. */
 export interface SessionRequest {
   /** UUID, made at the upgrade; in every message, log line and, as `session-id`, at Amazon Transcribe. */
@@ -30,6 +39,22 @@ export interface SessionRequest {
   readonly access?: ClientAccess
   /** The span of the client that this session continues. */
   readonly traceParent?: TraceParent
+  /** Absent: the session ends with the socket. */
+  readonly kept?: KeptSession
+}
+
+/** A client that wants to go on with a session. */
+export interface ResumeClaim extends ResumeQuery {
+  readonly owner: string | null
+}
+
+/** A session that waits for the client. Good at once, and not after anything was waited for. */
+export interface Resumption {
+  readonly sessionId: string
+  /** What the session was asked for. */
+  readonly query: StreamQuery
+  /** Goes on over an open socket. An older socket of the session is closed with `resume_taken`. */
+  attach(client: ClientPort): ClientListener
 }
 
 export interface SessionHost {
@@ -37,4 +62,6 @@ export interface SessionHost {
   admit(): RelayError | null
   /** Starts a session on an open socket. It counts as active until it is closed, by whomever. */
   open(client: ClientPort, request: SessionRequest): ClientListener
+  /** The session that a client may go on with. @throws RelayError `resume_not_found`, `resume_elsewhere`, `resume_gap` */
+  findResumable(claim: ResumeClaim): Resumption
 }

@@ -53,4 +53,10 @@ export interface SessionLimits {
   readonly maxMessageBytes: number
   /** With redaction on, partial results are not redacted by the service: forward them all the same. */
   readonly allowUnredactedPartials: boolean
+  /** How long a session waits for its client; 0: not at all. */
+  readonly resumeSeconds: number
+  /** Messages kept for a client that may come back. */
+  readonly resumeBufferBytes: number
+  /** Longest time in which the audio of such a client is acknowledged. */
+  readonly resumeAckMs: number
 }

@@ -16,6 +16,7 @@ export class TokenBucket {
   readonly #tokensPerMs: number
   #tokens: number
   #filledAtMs: number
+  #granted = 0
 
   constructor(bucket: Bucket, nowMs: number) {
     this.#capacity = bucket.capacity
@@ -24,11 +25,18 @@ export class TokenBucket {
     this.#filledAtMs = nowMs
   }
 
+  /** Tokens above the capacity, taken before all others: once, and not on top of what is left of the last time. */
+  grant(tokens: number): void {
+    this.#granted = Math.max(this.#granted, tokens)
+  }
+
   /** Takes `tokens` whether they are there or not; a bucket below zero is `empty`. */
   take(tokens: number, nowMs: number): BucketLevel {
     const refilled = this.#tokens + (nowMs - this.#filledAtMs) * this.#tokensPerMs
     this.#filledAtMs = nowMs
-    this.#tokens = Math.min(refilled, this.#capacity) - tokens
+    const granted = Math.min(this.#granted, tokens)
+    this.#granted -= granted
+    this.#tokens = Math.min(refilled, this.#capacity) - (tokens - granted)
     if (this.#tokens < 0) return 'empty'
     return this.#tokens < this.#capacity / 2 ? 'low' : 'full'
   }

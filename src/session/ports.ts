@@ -6,6 +6,7 @@
  * implement them in memory. Listeners are named `<who speaks>On<what>`.
  */
 import type { ErrorCode, RelayError } from '../errors.ts'
+import type { ResumeOffer } from '../protocol/server-messages.ts'
 import type { SessionRequest } from './host.ts'
 import type { RolloverReason } from './rollover-policy.ts'
 import type { SessionFigures } from './session-record.ts'
@@ -24,6 +25,8 @@ export interface ClientPort {
   bufferedBytes(): number
   /** Sends a Close frame (code and reason as given) after everything accepted before, then ends the connection. */
   close(closeCode: number, reason: string): void
+  /** What `Begin` says of coming back; asked once. Absent, or nothing: the session ends with the socket. */
+  offerResume?(): ResumeOffer | undefined
 }
 
 /** Why the client's socket is gone, as the socket reports it. */
@@ -41,8 +44,8 @@ export interface ClientListener {
   clientOnText(message: string): void
   /** A message above the size limit of the protocol; its content was not kept. */
   clientOnOversize(messageBytes: number): void
-  /** The client has read what was buffered. */
-  clientOnDrain(): void
+  /** The client has read what was buffered. A session by itself looks at the buffer with each message instead. */
+  clientOnDrain?(): void
   /** Called exactly once; afterwards the port is dead. */
   clientOnClose(end: ClientEnd): void
   /** A bug in a handler of this socket. The session ends with `internal`. */
@@ -152,6 +155,9 @@ export interface SessionMetrics {
   partialsWithheld: number
   /** Results of audio that was sent again, which the client had already. */
   resultsRepeated: number
+  /** Connections of sessions that wait for their client to come back, and clients that did. */
+  connectionsLost: number
+  connectionsResumed: number
   /** Bytes of text sent to clients. */
   clientSentBytes: number
   /** Warnings sent to clients, all codes. */

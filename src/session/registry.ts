@@ -4,12 +4,16 @@
 import type { Clock, Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
 import type { RecycledBuffers } from '../recycled-buffers.ts'
+import type { AdmissionGate } from './admission-gate.ts'
 import { createFrameMemory } from './frame-memory.ts'
-import type { ClientAccess, SessionHost, SessionRequest } from './host.ts'
+import type { ClientAccess, ResumeClaim, Resumption, SessionHost, SessionRequest } from './host.ts'
 import type { ClientListener, ClientPort } from './ports.ts'
+import { ResumeDesk } from './resume-desk.ts'
+import type { ResumeOrigin } from './resume-token.ts'
 import { Session, type SessionDependencies } from './session.ts'
 
 export interface RegistryOptions {
+  /** Most sessions whose last words are kept; how many may be open is the gate's. */
   readonly maxSessions: number
   readonly tickMs: number
   /** How long after the announcement of a drain the last client should reconnect. */
@@ -22,6 +26,9 @@ export interface RegistryDependencies extends Omit<SessionDependencies, 'onClose
   readonly readiness: () => RelayError | null
   /** Own memory unless given. */
   readonly frameMemory?: RecycledBuffers
+  readonly gate: AdmissionGate
+  /** In the tokens of sessions that can be resumed. */
+  readonly origin: ResumeOrigin
 }
 
 /** Bytes waiting in all sessions: their sum and the largest. */
@@ -38,6 +45,7 @@ export class SessionRegistry implements SessionHost {
   readonly #emptyWaiters: (() => void)[] = []
   /** When each session is ended, monotonic ms; empty before the deadline of a drain. */
   readonly #finishAtMs = new Map<Session, number>()
+  readonly #desk: ResumeDesk
   #ticker: Timer | null
   #isDraining = false
   #isPastDeadline = false
@@ -47,11 +55,18 @@ export class SessionRegistry implements SessionHost {
     this.#deps = deps
     const frameMemory = deps.frameMemory ?? createFrameMemory()
     this.#sessionDeps = { ...deps, frameMemory, onClosed: session => this.#sessionOnClosed(session) }
+    const { clock, limits, metrics, origin } = deps
+    this.#desk = new ResumeDesk({ clock, limits, metrics, origin, maxSessions: options.maxSessions })
     this.#ticker = deps.clock.setTicker(options.tickMs, () => this.tick())
   }
 
   get activeCount(): number {
     return this.#sessions.size
+  }
+
+  /** Sessions whose client is away, and may come back. */
+  get awayCount(): number {
+    return this.#desk.awayCount
   }
 
   get isDraining(): boolean {
@@ -60,18 +75,27 @@ export class SessionRegistry implements SessionHost {
 
   admit(): RelayError | null {
     if (this.#isDraining) return new RelayError('draining')
-    if (this.#sessions.size >= this.#options.maxSessions) return new RelayError('overloaded')
+    const reason = this.#deps.gate.refuse(this.#sessions.size)
+    if (reason !== null) return new RelayError('overloaded', { detail: reason })
     return this.#deps.readiness()
   }
 
   open(client: ClientPort, request: SessionRequest): ClientListener {
-    const session = new Session(request, client, this.#sessionDeps)
-    this.#sessions.set(session, request.access ?? null)
-    session.start()
-    // It was let in before the drain and opened after it.
-    if (this.#isDraining) this.#announceDrain(session)
-    if (this.#isPastDeadline) session.finishWith('drain_deadline')
-    return session
+    const { kept } = request
+    if (kept === undefined) {
+      const session = new Session(request, client, this.#sessionDeps)
+      this.#start(session, request)
+      return session
+    }
+    const resumable = this.#desk.open(request, kept)
+    const session = new Session(request, resumable, this.#sessionDeps)
+    const listener = resumable.begin(client, session)
+    this.#start(session, request)
+    return listener
+  }
+
+  findResumable(claim: ResumeClaim): Resumption {
+    return this.#desk.find(claim)
   }
 
   tick(): void {
@@ -82,6 +106,7 @@ export class SessionRegistry implements SessionHost {
       const overrun = access?.endOf(nowMs) ?? null
       if (overrun !== null) session.finishWith(overrun)
     }
+    this.#desk.tick(nowMs)
   }
 
   buffered(side: 'client' | 'upstream'): BufferedBytes {
@@ -100,6 +125,7 @@ export class SessionRegistry implements SessionHost {
     if (this.#isDraining) return
     this.#isDraining = true
     for (const session of this.#sessions.keys()) this.#announceDrain(session)
+    this.#desk.announceDrain()
   }
 
   /**
@@ -137,6 +163,14 @@ export class SessionRegistry implements SessionHost {
     this.#ticker = null
   }
 
+  #start(session: Session, { access }: SessionRequest): void {
+    this.#sessions.set(session, access ?? null)
+    session.start()
+    // It was let in before the drain and opened after it.
+    if (this.#isDraining) this.#announceDrain(session)
+    if (this.#isPastDeadline) session.finishWith('drain_deadline')
+  }
+
   #announceDrain(session: Session): void {
     session.announceDrain(this.#deps.random() * this.#options.reconnectSpreadMs)
   }
@@ -152,6 +186,7 @@ export class SessionRegistry implements SessionHost {
   #sessionOnClosed(session: Session): void {
     this.#sessions.delete(session)
     this.#finishAtMs.delete(session)
+    this.#desk.sessionOnClosed(session.id)
     if (this.#sessions.size === 0) for (const resolve of this.#emptyWaiters.splice(0)) resolve()
   }
 }

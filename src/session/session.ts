@@ -9,7 +9,6 @@
 import { RelayError, type ErrorCode } from '../errors.ts'
 import { MAX_TEXT_BYTES, readClientMessage } from '../protocol/client-messages.ts'
 import {
-  beginMessage,
   drainingMessage,
   endMessage,
   errorMessage,
@@ -18,16 +17,18 @@ import {
 } from '../protocol/server-messages.ts'
 import { type StreamDefaults, type StreamRequest } from '../protocol/stream-request.ts'
 import type { RecycledBuffers } from '../recycled-buffers.ts'
+import { describeBegin } from './begin.ts'
 import { configureStream } from './configure.ts'
 import type { SessionRequest } from './host.ts'
 import { TokenBucket } from './pace.ts'
 import { Outbox } from './outbox.ts'
-import type { ClientEnd, ClientListener, ClientPort, Restart, SessionLog, UpstreamOpening } from './ports.ts'
+import type { ClientEnd, ClientPort, Restart, SessionLog, UpstreamOpening } from './ports.ts'
 import type { SessionTrace, SessionTracer } from './ports.ts'
+import type { ResumableSession } from './resumable-client.ts'
 import { endRecord, sessionFigures, startRecord, type SessionFigures } from './session-record.ts'
-import { longestSessionMs, SessionWatch } from './session-watch.ts'
+import { SessionWatch } from './session-watch.ts'
 import { mayMove, type SessionState } from './states.ts'
-import { createStreamParts, type StreamParts } from './stream-parts.ts'
+import { catchUpMs, createStreamParts, expectBacklog, type StreamParts } from './stream-parts.ts'
 import { UpstreamLink, type LinkDependencies, type LinkOwner } from './upstream-link.ts'
 
 export interface SessionDependencies extends LinkDependencies {
@@ -43,7 +44,7 @@ export interface SessionDependencies extends LinkDependencies {
 /** Messages that may come at once, in seconds of the sustained rate. */
 const MESSAGE_BURST_SECONDS = 2
 
-export class Session implements ClientListener, LinkOwner {
+export class Session implements ResumableSession, LinkOwner {
   readonly id: string
   readonly #request: SessionRequest
   readonly #deps: SessionDependencies
@@ -91,6 +92,11 @@ export class Session implements ClientListener, LinkOwner {
 
   get state(): SessionState {
     return this.#state
+  }
+
+  get audioBytesPerSecond(): number | null {
+    const parameters = this.#parts?.request.parameters
+    return parameters?.isPcm === true ? parameters.bytesPerSecond : null
   }
 
   /** Bytes waiting for the upstream, open or not; for the gauges. */
@@ -180,15 +186,18 @@ export class Session implements ClientListener, LinkOwner {
     )
   }
 
-  /** Partials flow again by themselves: each send looks at what is buffered. */
-  clientOnDrain(): void {}
-
   clientOnClose(end: ClientEnd): void {
     this.#end(end.code, null)
   }
 
   clientOnFailure(error: unknown): void {
     this.#failInternal(error)
+  }
+
+  clientOnResume(awayMs: number): void {
+    const { clock, limits } = this.#deps
+    this.#messages.grant((limits.messagesPerSecond * catchUpMs(awayMs)) / 1000)
+    if (this.#parts !== null) expectBacklog(this.#parts, awayMs, clock.monotonicMs())
   }
 
   // ── what the upstream says ──────────────────────────────────────────────────────────────────────────────────────
@@ -202,7 +211,7 @@ export class Session implements ClientListener, LinkOwner {
     if (this.#state !== 'open') this.#move(this.#isEnding ? 'finishing' : 'open')
     parts.silence.upstreamOpened(this.#deps.clock.monotonicMs())
     if (this.#isEnding) this.#link?.endStream()
-    if (isFirst) this.#outbox.begin(this.#beginMessage(parts, opening.region))
+    if (isFirst) this.#outbox.begin(this.#describeBegin(parts, opening.region))
     if (restart !== null) this.#outbox.send(rolloverMessage(restart))
     // The client may have been too slow even for this.
     if (this.#isPausing && this.#state === 'open') this.#park()
@@ -284,14 +293,13 @@ export class Session implements ClientListener, LinkOwner {
     this.#link.start()
   }
 
-  #beginMessage({ request, audio }: StreamParts, region: string): string {
-    const { clock, limits } = this.#deps
-    const { parameters, format } = request
-    const startedAtMs = clock.now() - (clock.monotonicMs() - this.#startedMs)
-    const expiresAtMs = startedAtMs + longestSessionMs(limits, audio.canReplay)
-    const { audioTimeoutMs, maxMessageBytes } = limits
-    const about = { sessionId: this.id, parameters: parameters.wire, format, region, expiresAtMs }
-    return beginMessage({ ...about, audioTimeoutMs, maxMessageBytes })
+  #describeBegin(parts: StreamParts, region: string): string {
+    const resume = this.#client.offerResume?.()
+    return describeBegin(
+      parts,
+      { sessionId: this.id, region, startedMs: this.#startedMs, resume },
+      this.#deps,
+    )
   }
 
   #pause(): void {

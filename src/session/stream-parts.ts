@@ -19,6 +19,20 @@ export interface StreamParts {
   readonly silence: SilencePolicy
 }
 
+/** Most audio that a client may be behind when it comes back: the longest window, and the time until a loss is noticed. */
+const MAX_CATCH_UP_MS = 360_000
+
+/** What of the time that a client was away it may make up for. */
+export function catchUpMs(awayMs: number): number {
+  return Math.min(awayMs, MAX_CATCH_UP_MS)
+}
+
+/** A client is back, and may send at once what it could not send in `awayMs`. */
+export function expectBacklog({ audio, pace, request }: StreamParts, awayMs: number, nowMs: number): void {
+  pace.grant((request.parameters.bytesPerSecond * catchUpMs(awayMs)) / 1000)
+  audio.catchUp(nowMs)
+}
+
 export function createStreamParts(
   request: StreamRequest,
   limits: SessionLimits,

@@ -14,6 +14,8 @@ import type { DialMetrics } from '../../src/upstream/dial.ts'
 const QUIET: MetricSources = {
   activeSessions: () => 0,
   maxSessions: () => 1000,
+  sessionsAway: () => 0,
+  admission: { refusals: () => 0, isClosed: () => false, load: () => 0 },
   isReady: () => false,
   isDraining: () => false,
   clientBufferedBytes: () => ({ sum: 0, max: 0 }),

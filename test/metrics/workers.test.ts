@@ -21,6 +21,8 @@ function openWorker({ sessions, bufferedSum, bufferedMax, expiresAtMs, isReady }
   const sources: MetricSources = {
     activeSessions: () => sessions,
     maxSessions: () => 500,
+    sessionsAway: () => 0,
+    admission: { refusals: () => 0, isClosed: () => false, load: () => 0 },
     isReady: () => isReady,
     isDraining: () => false,
     clientBufferedBytes: () => ({ sum: bufferedSum, max: bufferedMax }),

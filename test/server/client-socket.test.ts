@@ -68,7 +68,7 @@ function openSocket(options: Partial<ClientSocketOptions> = {}) {
     client => {
       const session = new RecordingSession(client, {
         sessionId: 'test',
-        query: { kind: 'configure', given: new Map() },
+        query: { kind: 'configure', resume: false, given: new Map() },
         remoteAddress: '127.0.0.1',
       })
       sessions.push(session)
@@ -287,7 +287,7 @@ t.test('a session that closes while it is being made is told of its end once it 
     client => {
       const session = new RecordingSession(client, {
         sessionId: 'test',
-        query: { kind: 'configure', given: new Map() },
+        query: { kind: 'configure', resume: false, given: new Map() },
         remoteAddress: '127.0.0.1',
       })
       sessions.push(session)

@@ -4,12 +4,12 @@
  */
 import { createHash } from 'node:crypto'
 import { once, EventEmitter } from 'node:events'
-import type { ErrorCode, RelayError } from '../../src/errors.ts'
+import { RelayError, type ErrorCode } from '../../src/errors.ts'
 import type { ClientServer } from '../../src/server/app.ts'
 import { createClientServer } from '../../src/server/app.ts'
 import type { ServerMetrics, ViolationCode } from '../../src/server/metrics.ts'
 import type { ClientServerOptions } from '../../src/server/options.ts'
-import type { SessionHost, SessionRequest } from '../../src/session/host.ts'
+import type { ResumeClaim, Resumption, SessionHost, SessionRequest } from '../../src/session/host.ts'
 import type { ClientEnd, ClientListener, ClientPort } from '../../src/session/ports.ts'
 import { ManualClock } from './manual-clock.ts'
 
@@ -113,6 +113,11 @@ export class RecordingHost extends EventEmitter implements SessionHost {
     this.onOpen(session)
     this.emit('session')
     return session
+  }
+
+  /** Has none, unless a test says otherwise. */
+  findResumable(_claim: ResumeClaim): Resumption {
+    throw new RelayError('resume_not_found')
   }
 
   /** The n-th session, as soon as it is there. */

@@ -259,6 +259,8 @@ export class MemoryMetrics implements SessionMetrics {
   rolloverLostSeconds = 0
   parkedSeconds = 0
   resultsRepeated = 0
+  connectionsLost = 0
+  connectionsResumed = 0
   audioDroppedBytes = 0
   resultsPartial = 0
   resultsFinal = 0

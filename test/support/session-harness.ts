@@ -1,8 +1,9 @@
 /** One session with everything around it in memory, and a clock that the test moves. */
 import type { Clock } from '../../src/clock.ts'
 import { readStreamQuery, type StreamDefaults, type StreamQuery } from '../../src/protocol/stream-request.ts'
+import { AdmissionGate } from '../../src/session/admission-gate.ts'
 import type { SessionLimits } from '../../src/session/limits.ts'
-import type { SessionTracer } from '../../src/session/ports.ts'
+import type { ClientListener, SessionTracer } from '../../src/session/ports.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
 import type { Session } from '../../src/session/session.ts'
 import { ManualClock } from './manual-clock.ts'
@@ -39,6 +40,9 @@ export const LIMITS: SessionLimits = {
   clientSoftBufferBytes: 65_536,
   maxMessageBytes: 65_536,
   allowUnredactedPartials: false,
+  resumeSeconds: 30,
+  resumeBufferBytes: 262_144,
+  resumeAckMs: 1000,
 }
 
 export const DEFAULTS: StreamDefaults = {
@@ -76,20 +80,70 @@ export interface Harness {
   opened(): Harness
 }
 
-/** A session at its start: dialling, or waiting for Configure with `configure=true` in the query. */
-export function startSession(
+/** A session that may outlive its socket, of `key:ana`. `listener` is that of the first socket. */
+export interface KeptHarness {
+  readonly clock: ManualClock
+  readonly client: MemoryClient
+  readonly listener: ClientListener
+  readonly dialer: MemoryDialer
+  readonly metrics: MemoryMetrics
+  readonly registry: SessionRegistry
+  /** The last dial. */
+  readonly dial: MemoryDial
+  /** How often it was told that neither session nor socket is left. */
+  readonly overs: number
+  /** One more session; `digit` makes its id. */
+  another(digit: string): { readonly client: MemoryClient; readonly listener: ClientListener }
+}
+
+export function openKept(
   queryString = '',
   limits: Partial<SessionLimits> = {},
-  createTracer: (clock: Clock) => SessionTracer | undefined = () => undefined,
-): Harness {
+  maxSessions = 10,
+): KeptHarness {
+  const { clock, dialer, metrics, registry } = createRegistry(limits, maxSessions)
+  let overs = 0
+  const open = (sessionId: string) => {
+    const client = new MemoryClient()
+    const listener = registry.open(client, {
+      sessionId,
+      query: queryOf(queryString),
+      remoteAddress: '192.0.2.1',
+      kept: { owner: 'key:ana', onOver: () => (overs += 1) },
+    })
+    client.listener = listener
+    return { client, listener }
+  }
+  return {
+    ...open(SESSION_ID),
+    clock,
+    dialer,
+    metrics,
+    registry,
+    get dial() {
+      return dialer.last
+    },
+    get overs() {
+      return overs
+    },
+    another: digit => open(SESSION_ID.replace('1', digit)),
+  }
+}
+
+type TracerFactory = (clock: Clock) => SessionTracer | undefined
+
+function createRegistry(
+  limits: Partial<SessionLimits>,
+  maxSessions = 10,
+  createTracer: TracerFactory = () => undefined,
+) {
   const clock = new ManualClock()
-  const client = new MemoryClient()
   const dialer = new MemoryDialer()
   const metrics = new MemoryMetrics()
   const log = new MemoryLog()
   const frameMemory = new SpoiltBuffers()
   const registry = new SessionRegistry(
-    { maxSessions: 10, tickMs: TICK_MS, reconnectSpreadMs: 4000 },
+    { maxSessions, tickMs: TICK_MS, reconnectSpreadMs: 4000 },
     {
       clock,
       dialer,
@@ -101,8 +155,21 @@ export function startSession(
       readiness: () => null,
       random: () => 0.5,
       frameMemory,
+      gate: new AdmissionGate({ clock, maxSessions, probes: [], onChange: () => {} }),
+      origin: { relay: 'test', process: 1 },
     },
   )
+  return { clock, dialer, frameMemory, metrics, log, registry }
+}
+
+/** A session at its start: dialling, or waiting for Configure with `configure=true` in the query. */
+export function startSession(
+  queryString = '',
+  limits: Partial<SessionLimits> = {},
+  createTracer?: TracerFactory,
+): Harness {
+  const client = new MemoryClient()
+  const { clock, dialer, frameMemory, log, metrics, registry } = createRegistry(limits, 10, createTracer)
   const listener = registry.open(client, {
     sessionId: SESSION_ID,
     query: queryOf(queryString),

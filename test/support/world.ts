@@ -28,6 +28,16 @@ export const ANY_SPEED = {
   messagesPerSecond: 10_000,
 } as const
 
+/** On free ports, and however busy the machine is that tests share: what that does has tests of its own. */
+const LOCAL = {
+  host: '127.0.0.1',
+  port: 0,
+  opsHost: '127.0.0.1',
+  opsPort: 0,
+  overloadLagMs: 60_000,
+  overloadMemoryRatio: 1,
+} as const
+
 /** The quotas of an emulator out of the way. */
 export const NO_QUOTAS = { concurrentStreams: 100_000, startsPerSecond: 100_000 } as const
 
@@ -46,7 +56,7 @@ export async function startRelay(
 ): Promise<RunningRelay> {
   const log = new LogRecorder()
   const relay = createRelay(
-    { host: '127.0.0.1', port: 0, opsHost: '127.0.0.1', opsPort: 0, region: 'us-east-1', ...options },
+    { ...LOCAL, region: 'us-east-1', ...options },
     {
       credentials: EXAMPLE_ACCOUNT,
       logger: createLogger({ level: 'trace', version: '0.0.0', sink: log }),

@@ -13,6 +13,8 @@ export const WORKER_ARGUMENT = '--worker'
 export interface WorkerStart {
   /** From 1. */
   readonly worker: number
+  /** The same for all workers, in the tokens of sessions that can be resumed. */
+  readonly relayName: string
   /** Its share of `maxSessions`, and a `port` that is not 0. */
   readonly options: RelayOptions
   /** Where the primary answers operators, for the log. */

@@ -10,11 +10,13 @@ import { createLogger } from '../../log.ts'
 import type { Exposition } from '../../metrics/snapshot.ts'
 import type { WorkerState } from '../../metrics/workers.ts'
 import { PrimaryMetrics, WORKER_STATES } from '../../metrics/workers.ts'
+import { memoryLimit } from '../../relay/admission.ts'
 import { reachableHost } from '../../server/address.ts'
 import { longestDrainMs } from '../../relay/drain.ts'
 import { openFilesRule } from '../../server/file-limit.ts'
 import type { OpsServer, Readiness } from '../../server/ops.ts'
 import { createOpsServer } from '../../server/ops.ts'
+import { createRelayName } from '../../session/resume-token.ts'
 import { VERSION } from '../../version.ts'
 import type { CommandContext } from '../command.ts'
 import { CommandError } from '../command.ts'
@@ -146,9 +148,14 @@ class Primary implements SupervisorEvents {
     port: number,
     operations: { readonly host: string; readonly port: number },
   ): WorkerSupervisor {
-    const parts = divideOptions({ ...this.#options, port }, this.#workers)
+    const relayName = createRelayName()
+    const parts = divideOptions(
+      { ...this.#options, port },
+      this.#workers,
+      memoryLimit(this.#options.memoryLimitBytes),
+    )
     return new WorkerSupervisor({
-      starts: parts.map((options, index) => ({ worker: index + 1, options, operations })),
+      starts: parts.map((options, index) => ({ worker: index + 1, relayName, options, operations })),
       spawn: this.#context.spawnWorker,
       clock: this.#context.clock,
       events: this,

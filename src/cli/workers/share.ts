@@ -10,13 +10,18 @@ export function countWorkers({ workers, maxSessions }: RelayOptions, cores: numb
   return Math.max(1, Math.min(cores, maxSessions, OPTIONS.workers.max))
 }
 
-/** The options of each worker: its share of `maxSessions` (the remainder goes to the first), and nothing to divide. */
-export function divideOptions(options: RelayOptions, workers: number): readonly RelayOptions[] {
+/** The options of each worker: its share of `maxSessions` (the remainder goes to the first) and of the memory, and nothing to divide. */
+export function divideOptions(
+  options: RelayOptions,
+  workers: number,
+  memoryBytes: number,
+): readonly RelayOptions[] {
   const share = Math.floor(options.maxSessions / workers)
   const remainder = options.maxSessions % workers
   return Array.from({ length: workers }, (_, index) => ({
     ...options,
     workers: 1,
+    memoryLimitBytes: Math.floor(memoryBytes / workers),
     maxSessions: share + (index < remainder ? 1 : 0),
   }))
 }

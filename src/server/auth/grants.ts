@@ -127,12 +127,21 @@ export function refusalOfStream(grants: Grants, { parameters }: StreamRequest): 
   for (const [feature, parts] of Object.entries(FEATURES)) {
     const used = parts.find(parameter => wire[parameter] !== undefined)
     if (used !== undefined && features !== null && !features.includes(feature)) {
-      return new RelayError('forbidden', {
-        message: `${used} needs the feature ${feature}, which this token does not have.`,
-      })
+      return needsFeature(used, feature)
     }
   }
   return null
+}
+
+function needsFeature(parameter: string, feature: string): RelayError {
+  return new RelayError('forbidden', {
+    message: `${parameter} needs the feature ${feature}, which this token does not have.`,
+  })
+}
+
+/** `null`, or `forbidden`: a session that can be resumed is a feature like any other. */
+export function refusalOfResume({ features }: Grants): RelayError | null {
+  return features === null || features.includes('resume') ? null : needsFeature('resume', 'resume')
 }
 
 /** `null`, or `forbidden`: everything goes to one region, and it is not one of these. */

@@ -17,7 +17,7 @@ import type { ApiKey } from './api-keys.ts'
 import { KeyRing, MAX_KEYS_FILE_BYTES, parseKeysFile, parseKeyWord } from './api-keys.ts'
 import type { IssuedToken } from './client-tokens.ts'
 import { ClientTokens, MAX_SECRET_FILE_BYTES } from './client-tokens.ts'
-import { narrowGrants, NO_GRANTS_LIMIT, refusalOfRegion, refusalOfStream } from './grants.ts'
+import { narrowGrants, NO_GRANTS_LIMIT, refusalOfRegion, refusalOfResume, refusalOfStream } from './grants.ts'
 import type { JwtVerifier } from './jwt.ts'
 import { looksLikeJwt } from './jwt.ts'
 import type { GuardPart } from './jwt-setup.ts'
@@ -25,6 +25,7 @@ import { createJwtParts } from './jwt-setup.ts'
 import type { AccessLog, AccessOptions } from './options.ts'
 import { OriginList } from './origins.ts'
 import type { AdmittedClient, ClientGuard, Principal } from './principal.ts'
+import { ownerOf } from './principal.ts'
 import { readToken, withoutToken } from './token-place.ts'
 import type { UsedSession } from './usage.ts'
 import { dayUsedUp, UsageLedger } from './usage.ts'
@@ -93,6 +94,7 @@ export class AccessGuard implements ClientGuard {
     const { grants } = principal
     const refusal =
       refusalOfRegion(grants, this.#deps.region) ??
+      (query.resume ? refusalOfResume(grants) : null) ??
       (query.kind === 'ready' ? refusalOfStream(grants, query.stream) : null)
     if (refusal !== null) throw refusal
     if (principal.token !== undefined) this.#tokens?.checkUnused(principal.token)
@@ -165,9 +167,10 @@ export class AccessGuard implements ClientGuard {
 
   /** The tokens of a key count with the key. `leave` is called where there is no room. */
   #startUsage({ grants, method, name }: Principal, leave: () => void): UsedSession | null {
-    if (name === null) return null
+    const owner = ownerOf({ method, name })
+    if (owner === null) return null
     try {
-      return this.#ledger.start(`${method === 'jwt' ? 'jwt' : 'key'}:${name}`, grants)
+      return this.#ledger.start(owner, grants)
     } catch (error) {
       leave()
       throw error

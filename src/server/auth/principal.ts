@@ -19,7 +19,14 @@ export interface Principal {
   readonly token?: ClientToken
 }
 
-/** A client that is in. It counts until `release`, which is called once, when its socket is closed. */
+/** Who may go on with a session of this principal, and what its sessions are counted by; `null`: it was not asked. */
+export function ownerOf(principal: Pick<Principal, 'name' | 'method'> | null): string | null {
+  if (principal === null || principal.name === null) return null
+  // The tokens of a key are the key's.
+  return `${principal.method === 'jwt' ? 'jwt' : 'key'}:${principal.name}`
+}
+
+/** A client that is in. It counts until `release`, which is called once, when its socket and its session are closed. */
 export interface AdmittedClient extends ClientAccess {
   release(): void
 }

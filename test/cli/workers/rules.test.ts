@@ -21,7 +21,7 @@ t.test('auto is one a core, but not more than there are sessions, nor than the b
   t.equal(countWorkers(optionsOf({ workers: 'auto' }), 512), 256)
 })
 
-t.test('maxSessions is divided without a rest, and nothing else is', async t => {
+t.test('sessions are divided without a rest, the memory equally, and nothing else is', async t => {
   for (const [maxSessions, workers] of [
     [1000, 3],
     [7, 7],
@@ -29,7 +29,7 @@ t.test('maxSessions is divided without a rest, and nothing else is', async t => 
     [10, 4],
   ] as const) {
     const options = optionsOf({ maxSessions, workers })
-    const parts = divideOptions(options, workers)
+    const parts = divideOptions(options, workers, 1_000_000)
     const shares = parts.map(part => part.maxSessions)
     t.equal(parts.length, workers)
     t.equal(
@@ -42,7 +42,10 @@ t.test('maxSessions is divided without a rest, and nothing else is', async t => 
       shares.toSorted((a, b) => b - a),
       'the first get the remainder',
     )
-    for (const part of parts) t.same({ ...part, maxSessions, workers }, options)
+    for (const part of parts) {
+      t.equal(part.memoryLimitBytes, Math.floor(1_000_000 / workers))
+      t.same({ ...part, maxSessions, memoryLimitBytes: 0, workers }, options)
+    }
   }
 })
 

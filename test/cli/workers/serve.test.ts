@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
+import { WebSocket } from 'ws'
 import {
   createEmulator,
   createScriptedEngine,
@@ -287,4 +288,38 @@ t.test('the number of workers has bounds', async t => {
     t.match(stderr, rule)
   }
   t.match(await runCli(['--worker']), { code: 64, stderr: /unknown option --worker/ })
+})
+
+t.test('a client that comes back finds its worker within some attempts', async t => {
+  const workers = await startWorkers(t, 3)
+  const [speech] = speeches
+  if (speech === undefined) throw new Error('the recordings are missing')
+  let elsewhere = 0
+  for (let session = 0; session < 4; session += 1) {
+    const first = new RelayClient(`${workers.url}?resume=true`)
+    const begin = await first.waitFor('Begin')
+    first.webSocket.terminate()
+    await first.closed
+    for (;;) {
+      const query = `resume_token=${String(begin['resume_token'])}&seq=1`
+      const socket = new WebSocket(`${workers.url}?${query}`)
+      const status = await new Promise<number>(resolve => {
+        socket.once('open', () => resolve(101))
+        socket.on('error', () => undefined)
+        socket.once('unexpected-response', (_request, response) => resolve(response.statusCode ?? 0))
+      })
+      if (status === 101) {
+        socket.send(speech.pcm.subarray(0, 32_000))
+        socket.send('{"type":"CloseStream"}')
+        const [code] = (await once(socket, 'close')) as [number]
+        t.equal(code, 1000)
+        break
+      }
+      t.equal(status, 503)
+      elsewhere += 1
+      socket.terminate()
+    }
+  }
+  t.comment(`${elsewhere} attempts met another worker`)
+  t.equal(workers.emulator.connectionCount, 4)
 })

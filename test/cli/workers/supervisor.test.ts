@@ -60,7 +60,12 @@ function setUp(workers = 2) {
   const { options } = resolveOptions()
   const operations = { host: '127.0.0.1', port: 9090 }
   const supervisor = new WorkerSupervisor({
-    starts: Array.from({ length: workers }, (_, index) => ({ worker: index + 1, options, operations })),
+    starts: Array.from({ length: workers }, (_, index) => ({
+      worker: index + 1,
+      relayName: 'test',
+      options,
+      operations,
+    })),
     spawn: events => {
       const child = new FakeProcess(1000 + processes.length, events)
       processes.push(child)

@@ -44,6 +44,23 @@ export const CAPACITY_CASES: Readonly<Record<string, AlertCases>> = {
       { why: 'hardly ever', series: rejected('overloaded', 1), at: '20m' },
     ],
   },
+  TranscribeRelayShedding: {
+    fires: [
+      {
+        series: { 'transcribe_relay_admission_closed{instance="a",reason="memory"}': '1x40' },
+        at: '20m',
+        labels: { instance: 'a', reason: 'memory' },
+        description: 'a refused new sessions in 100% of the last ten minutes (memory).',
+      },
+    ],
+    quiet: [
+      {
+        why: 'a burst that passed',
+        series: { 'transcribe_relay_admission_closed{instance="a",reason="lag"}': '0x15 1x3 0x22' },
+        at: '20m',
+      },
+    ],
+  },
   TranscribeRelayEventLoopLagHigh: {
     fires: [
       {
