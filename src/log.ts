@@ -131,6 +131,26 @@ export function createDialLog(logger: Logger): {
   })
 }
 
+/** The log lines of the certificate of the client port; matched by shape with the port of `server/`. */
+export function createTlsLog(
+  logger: Logger,
+  clock: Clock,
+): {
+  certificateOnUse(facts: object & { readonly expiresAtMs: number }): void
+  certificateOnFailure(file: string, error: unknown): void
+} {
+  return Object.freeze({
+    certificateOnUse({ expiresAtMs, ...facts }: object & { readonly expiresAtMs: number }): void {
+      const daysLeft = Math.floor((expiresAtMs - clock.now()) / 86_400_000)
+      const expiresAt = new Date(expiresAtMs).toISOString()
+      logger.info('certificate in use', snakeCase({ ...facts, expiresAt, daysLeft }))
+    },
+    certificateOnFailure(file: string, error: unknown): void {
+      logger.error('certificate not reloaded', { file, error: asError(error) })
+    },
+  })
+}
+
 /** The log lines of the guard and the handshakes it refuses; matched by shape with the ports of `server/`. */
 export function createAccessLog(
   logger: Logger,

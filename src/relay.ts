@@ -19,6 +19,8 @@ import type { MetricsSnapshot } from './metrics/snapshot.ts'
 import type { RelayAccess } from './relay/access.ts'
 import { createAccess } from './relay/access.ts'
 import { badOption, findEndpoint } from './relay/endpoint.ts'
+import type { RelayNetwork } from './relay/network.ts'
+import { asConfigProblem, clientUrl, createNetwork } from './relay/network.ts'
 import { reachableHost } from './server/address.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
@@ -67,7 +69,7 @@ export interface RelayAddresses {
   readonly port: number
   readonly opsHost: string
   readonly opsPort: number
-  /** `ws://host:port/v1/stream` */
+  /** `ws://host:port/v1/stream`, with TLS `wss:` */
   readonly url: string
   /** `http://host:port`, of `/livez`, `/readyz` and `/metrics` */
   readonly opsUrl: string
@@ -112,6 +114,7 @@ class RunningRelay implements Relay {
   readonly #deps: RelayDependencies
   readonly #clock: Clock
   readonly #logger: Logger
+  readonly #network: RelayNetwork
   #onClosed: () => void = () => {}
   #registry: SessionRegistry | null = null
   #server: ClientServer | null = null
@@ -127,6 +130,7 @@ class RunningRelay implements Relay {
     this.#deps = dependencies
     this.#clock = dependencies.clock ?? systemClock
     this.#logger = dependencies.logger ?? createLogger({ level: options.logLevel, version: VERSION })
+    this.#network = createNetwork(options, this.#clock, this.#logger)
     this.closed = new Promise(resolve => {
       this.#onClosed = resolve
     })
@@ -165,7 +169,7 @@ class RunningRelay implements Relay {
     try {
       await access.start()
       credentials.start()
-      const client = await server.listen()
+      const client = await asConfigProblem(() => server.listen())
       const operations = await ops.listen()
       metrics.setBuild(nameOfBuild(server))
       return this.#report(client, operations, endpoint)
@@ -256,6 +260,7 @@ class RunningRelay implements Relay {
         credentials: () => credentials.figures,
         logLines: () => this.#logger.lines,
         lostLogLines: () => this.#logger.lostLines(),
+        certificateExpiresAtMs: () => this.#network.certificateExpiresAtMs(),
       },
     })
   }
@@ -316,6 +321,7 @@ class RunningRelay implements Relay {
         handshakeErrors,
         handshakeTimeoutMs,
         sharePort: this.#deps.sharePort ?? false,
+        ...this.#network.server,
         maxMessageBytes: this.#options.maxMessageBytes,
         idleTimeoutSeconds: this.#options.idleTimeoutSeconds,
         closeTimeoutMs: clientCloseTimeoutMs,
@@ -362,7 +368,7 @@ class RunningRelay implements Relay {
       port: client.port,
       opsHost: operations.host,
       opsPort: operations.port,
-      url: `ws://${reachableHost(client.host)}:${client.port}/v1/stream`,
+      url: clientUrl(client, this.#options),
       opsUrl: `http://${reachableHost(operations.host)}:${operations.port}`,
     }
     for (const warning of endpoint.warnings) this.#logger.warn('endpoint', { warning })

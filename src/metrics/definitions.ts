@@ -195,6 +195,14 @@ export const METRICS = Object.freeze({
     aggregate: 'min',
   },
 
+  certificateExpiry: {
+    ...gauge(
+      'tls_certificate_expiry_timestamp_seconds',
+      'When the certificate of the client port ends, Unix time. NaN: there is none.',
+    ),
+    aggregate: 'min',
+  },
+
   // Buffers
   clientBuffered: {
     ...gauge('client_buffered_bytes', 'Results that clients have not read yet: of all, and of the slowest.'),

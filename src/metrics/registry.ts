@@ -36,6 +36,8 @@ export interface MetricSources {
   }
   logLines(): Readonly<Record<string, number>>
   lostLogLines?(): number
+  /** Of the client port, wall clock; `null`: none. */
+  certificateExpiresAtMs?(): number | null
 }
 
 export interface MetricsOptions extends LabelLists {
@@ -242,6 +244,10 @@ function registerSources(collect: Collectors, sources: MetricSources): void {
   collect.series(METRICS.credentialRefreshes, outcome => {
     const { refreshesOk, refreshesFailed } = sources.credentials()
     return outcome === 'ok' ? refreshesOk : refreshesFailed
+  })
+  collect.gauge(METRICS.certificateExpiry, () => {
+    const expiresAtMs = sources.certificateExpiresAtMs?.() ?? null
+    return expiresAtMs === null ? Number.NaN : expiresAtMs / 1000
   })
   collect.series(METRICS.logLines, level => sources.logLines()[level] ?? 0)
   collect.counter(METRICS.logLinesLost, () => sources.lostLogLines?.() ?? 0)

@@ -3,13 +3,12 @@
  */
 import type { Clock } from '../clock.ts'
 import type { RelayOptions } from '../config/options.ts'
-import { ConfigError } from '../config/problems.ts'
 import { isLoopback, letsAnybodyIn } from '../config/rules.ts'
 import type { Logger } from '../log.ts'
 import { createAccessLog } from '../log.ts'
 import { AccessGuard } from '../server/auth/guard.ts'
-import { AuthFileError } from '../server/auth/watched-file.ts'
 import type { AccessRefusal } from '../server/options.ts'
+import { asConfigProblem } from './network.ts'
 
 export interface AccessDependencies {
   readonly clock: Clock
@@ -36,18 +35,9 @@ export function createAccess(options: RelayOptions, deps: AccessDependencies): R
     onRefused: refusal => log.clientOnRefused(refusal),
     start: async () => {
       if (!deps.hasAuthorize) warnOfExposure(options, logger)
-      await startGuard(guard)
+      await asConfigProblem(() => guard.start())
     },
     close: () => guard.close(),
-  }
-}
-
-async function startGuard(guard: AccessGuard): Promise<void> {
-  try {
-    await guard.start()
-  } catch (error) {
-    if (!(error instanceof AuthFileError)) throw error
-    throw new ConfigError([{ path: error.path, value: null, rule: error.rule }])
   }
 }
 

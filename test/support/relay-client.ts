@@ -2,7 +2,7 @@
  * A client of the relay over `ws`: collects what it is told, and sends audio in any cut.
  */
 import { once } from 'node:events'
-import { WebSocket } from 'ws'
+import { WebSocket, type ClientOptions } from 'ws'
 
 export type ServerMessage = Readonly<Record<string, unknown>> & { readonly type: string }
 
@@ -20,8 +20,8 @@ export class RelayClient {
   #close: ClientClose | null = null
   readonly #wakers = new Set<() => void>()
 
-  constructor(url: string) {
-    this.webSocket = new WebSocket(url, { perMessageDeflate: false })
+  constructor(url: string, options: ClientOptions = {}) {
+    this.webSocket = new WebSocket(url, { perMessageDeflate: false, ...options })
     this.webSocket.on('message', data => {
       this.messages.push(JSON.parse((data as Buffer).toString()) as ServerMessage)
       this.receivedAtMs.push(performance.now())
@@ -39,8 +39,12 @@ export class RelayClient {
   }
 
   /** Connects; ended with the test. */
-  static async open(t: { teardown(action: () => unknown): void }, url: string): Promise<RelayClient> {
-    const client = new RelayClient(url)
+  static async open(
+    t: { teardown(action: () => unknown): void },
+    url: string,
+    options: ClientOptions = {},
+  ): Promise<RelayClient> {
+    const client = new RelayClient(url, options)
     t.teardown(() => client.webSocket.terminate())
     await once(client.webSocket, 'open')
     return client

@@ -10,6 +10,7 @@ import { createLogger } from '../../log.ts'
 import type { Exposition } from '../../metrics/snapshot.ts'
 import type { WorkerState } from '../../metrics/workers.ts'
 import { PrimaryMetrics, WORKER_STATES } from '../../metrics/workers.ts'
+import { clientUrl } from '../../relay/network.ts'
 import { reachableHost } from '../../server/address.ts'
 import { openFilesRule } from '../../server/file-limit.ts'
 import type { OpsServer, Readiness } from '../../server/ops.ts'
@@ -110,7 +111,7 @@ class Primary implements SupervisorEvents {
       this.#logger.info('workers started', {
         workers: this.#workers,
         pids: [...supervisor.pids.values()],
-        listening: `ws://${reachableHost(host)}:${port}/v1/stream`,
+        listening: clientUrl({ host, port }, this.#options),
         operations: `http://${reachableHost(operations.host)}:${operations.port}`,
       })
       return loggedService(
