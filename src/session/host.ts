@@ -3,6 +3,7 @@
  * `session/registry.ts` answers. Nothing else of the sessions is visible to the server.
  */
 import type { RelayError } from '../errors.ts'
+import type { WarningCode } from '../protocol/server-messages.ts'
 import type { StreamQuery, StreamRequest } from '../protocol/stream-request.ts'
 import type { ClientListener, ClientPort } from './ports.ts'
 
@@ -16,6 +17,13 @@ export interface ClientAccess {
   refusalOf(stream: StreamRequest): RelayError | null
   /** `null`, or what ends the session now: the allowance ran out. Asked at every tick. */
   endOf(nowMs: number): RelayError | null
+  /** What the client should be told now. Asked at every tick; answers each once. */
+  takeWarning(): WarningCode | null
+  /**
+   * A fresh token of the same client. Resolves with when the session would end with it, ms since 1970; `null`: it does
+   * not. Rejects with a `RelayError`.
+   */
+  renew(token: string): Promise<number | null>
 }
 
 /** What the server knows of an accepted client. */

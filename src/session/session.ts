@@ -22,6 +22,7 @@ import type { SessionRequest } from './host.ts'
 import { TokenBucket } from './pace.ts'
 import { Outbox } from './outbox.ts'
 import type { ClientEnd, ClientListener, ClientPort, SessionLog, UpstreamOpening } from './ports.ts'
+import { AccessRenewal } from './renewal.ts'
 import { endRecord, sessionFigures, startRecord, type SessionFigures } from './session-record.ts'
 import { longestSessionMs, SessionWatch } from './session-watch.ts'
 import { mayMove, type SessionState } from './states.ts'
@@ -55,6 +56,7 @@ export class Session implements ClientListener, LinkOwner {
   #outcome: RelayError | null = null
   readonly #watch: SessionWatch
   readonly #outbox: Outbox
+  readonly #renewal: AccessRenewal
 
   constructor(request: SessionRequest, client: ClientPort, deps: SessionDependencies) {
     this.id = request.sessionId
@@ -69,6 +71,7 @@ export class Session implements ClientListener, LinkOwner {
       softBufferBytes: limits.clientSoftBufferBytes,
       onSlow: () => this.#fail('slow_consumer'),
     })
+    this.#renewal = new AccessRenewal(request.access, this.#outbox, this)
     const watchActions = {
       look: () => ({ state: this.#state, parts: this.#parts }),
       warn: (code: WarningCode) => this.#outbox.warn(code),
@@ -160,6 +163,8 @@ export class Session implements ClientListener, LinkOwner {
       case 'Resume':
         this.#isPausing = false
         return this.#state === 'parked' ? this.#unpark() : undefined
+      case 'Authenticate':
+        return this.#renewal.renew(result.message.token)
       case 'Configure':
         return this.#configure(result.message.given)
     }
@@ -234,6 +239,10 @@ export class Session implements ClientListener, LinkOwner {
   /** Tells the client to move on; the session goes on for now. */
   announceDrain(reconnectInMs: number): void {
     if (this.#state !== 'closed') this.#outbox.send(drainingMessage(reconnectInMs))
+  }
+
+  warn(code: WarningCode): void {
+    this.#outbox.warnOf(code)
   }
 
   /** Ends the audio here, delivers what is final, then closes with the error. */

@@ -1,5 +1,6 @@
 /** One session with everything around it in memory, and a clock that the test moves. */
 import { readStreamQuery, type StreamDefaults, type StreamQuery } from '../../src/protocol/stream-request.ts'
+import type { ClientAccess } from '../../src/session/host.ts'
 import type { SessionLimits } from '../../src/session/limits.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
 import type { Session } from '../../src/session/session.ts'
@@ -72,7 +73,11 @@ export interface Harness {
 }
 
 /** A session at its start: dialling, or waiting for Configure with `configure=true` in the query. */
-export function startSession(queryString = '', limits: Partial<SessionLimits> = {}): Harness {
+export function startSession(
+  queryString = '',
+  limits: Partial<SessionLimits> = {},
+  access?: ClientAccess,
+): Harness {
   const clock = new ManualClock()
   const client = new MemoryClient()
   const dialer = new MemoryDialer()
@@ -95,6 +100,7 @@ export function startSession(queryString = '', limits: Partial<SessionLimits> = 
     sessionId: SESSION_ID,
     query: queryOf(queryString),
     remoteAddress: '192.0.2.1',
+    ...(access === undefined ? {} : { access }),
   })
   client.listener = listener
   const harness: Harness = {

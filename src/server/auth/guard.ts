@@ -25,7 +25,9 @@ import { createJwtParts } from './jwt-setup.ts'
 import type { AccessLog, AccessOptions } from './options.ts'
 import { OriginList } from './origins.ts'
 import type { AdmittedClient, ClientGuard, Principal } from './principal.ts'
-import { readToken, withoutToken } from './token-place.ts'
+import { TokenExpiry } from './expiry.ts'
+import { RateLimit } from './rate-limit.ts'
+import { checkToken, readToken, withoutToken } from './token-place.ts'
 import type { UsedSession } from './usage.ts'
 import { dayUsedUp, UsageLedger } from './usage.ts'
 import { WatchedFile } from './watched-file.ts'
@@ -36,6 +38,9 @@ export interface GuardDependencies {
   /** Where every session goes. */
   readonly region: string
 }
+
+/** Fresh tokens of one session: so many at once, then one in ten seconds. Each costs a signature. */
+const RENEWALS = { burst: 5, perSecond: 0.1 } as const
 
 const ANYBODY: Principal = Object.freeze({ name: null, method: 'none', grants: NO_GRANTS_LIMIT })
 
@@ -147,15 +152,23 @@ export class AccessGuard implements ClientGuard {
     }
   }
 
-  #enter({ grants, method, name }: Principal, leave: () => void): AdmittedClient {
+  #enter(who: Principal, leave: () => void): AdmittedClient {
+    const { grants, method, name } = who
     const { clock } = this.#deps
+    const expiry = new TokenExpiry(this.#options, clock, who.expiresAtMs ?? null)
+    const renewals = new RateLimit(RENEWALS.perSecond, clock.monotonicMs(), RENEWALS.burst)
     const used = this.#startUsage({ grants, method, name }, leave)
     const startedMs = clock.monotonicMs()
     return Object.freeze({
       principal: name,
       method,
       refusalOf: (stream: StreamRequest) => refusalOfStream(grants, stream),
-      endOf: (nowMs: number) => this.#endOf(grants, used, nowMs - startedMs, nowMs),
+      endOf: (nowMs: number) => expiry.endOf() ?? this.#endOf(grants, used, nowMs - startedMs, nowMs),
+      takeWarning: () => (expiry.takeWarning() ? ('token_expiring' as const) : null),
+      renew: async (token: string) => {
+        if (renewals.take(clock.monotonicMs()) > 0) throw new RelayError('rate_limited')
+        return this.#renew(who, token, expiry)
+      },
       release: () => {
         leave()
         used?.release()
@@ -163,11 +176,27 @@ export class AccessGuard implements ClientGuard {
     })
   }
 
+  /** What the client may do stays what it was at the start. */
+  async #renew(before: Principal, text: string, expiry: TokenExpiry): Promise<number | null> {
+    if (!this.#takesTokens) return null
+    const fresh = await this.#principalOf(checkToken(text))
+    if (idOf(fresh) !== idOf(before)) {
+      throw new RelayError('forbidden', {
+        message: 'The fresh token is not of the client that began the session.',
+      })
+    }
+    if (fresh.token !== undefined) {
+      this.#tokens?.checkUnused(fresh.token)
+      this.#tokens?.use(fresh.token)
+    }
+    return expiry.renew(fresh.expiresAtMs ?? null)
+  }
+
   /** The tokens of a key count with the key. `leave` is called where there is no room. */
   #startUsage({ grants, method, name }: Principal, leave: () => void): UsedSession | null {
     if (name === null) return null
     try {
-      return this.#ledger.start(`${method === 'jwt' ? 'jwt' : 'key'}:${name}`, grants)
+      return this.#ledger.start(idOf({ method, name }), grants)
     } catch (error) {
       leave()
       throw error
@@ -225,4 +254,9 @@ export class AccessGuard implements ClientGuard {
     })
     this.#parts.push(file)
   }
+}
+
+/** Who it is, whichever of its keys and tokens it shows: those of a key are the key's. */
+function idOf({ method, name }: Pick<Principal, 'method' | 'name'>): string {
+  return `${method === 'jwt' ? 'jwt' : 'key'}:${name ?? ''}`
 }
