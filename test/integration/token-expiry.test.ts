@@ -61,7 +61,8 @@ t.test('by default a session outlives its token', async t => {
 t.test('a fresh token of the same client keeps the session, as often as it comes', async t => {
   const world = await startProtected(t, ENDING)
   const client = await connect(world, await tokenFor(1))
-  const exp = nowSeconds() + 3
+  await client.waitFor('Warning')
+  const exp = nowSeconds() + 10
   client.say({ type: 'Authenticate', token: await tokenFor(0, { exp }) })
   t.strictSame(await client.waitFor('Authenticated'), {
     type: 'Authenticated',
