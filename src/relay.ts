@@ -24,7 +24,7 @@ import { asConfigProblem, clientUrl, createNetwork } from './relay/network.ts'
 import { reachableHost } from './server/address.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
-import { openFilesRule, readOpenFileLimit } from './server/file-limit.ts'
+import { connectionCapacity, openFilesRule, readOpenFileLimit } from './server/file-limit.ts'
 import { VIOLATION_CODES } from './server/metrics.ts'
 import type { OpsServer, Readiness } from './server/ops.ts'
 import { createOpsServer } from './server/ops.ts'
@@ -324,6 +324,8 @@ class RunningRelay implements Relay {
         ...this.#network.server,
         maxMessageBytes: this.#options.maxMessageBytes,
         idleTimeoutSeconds: this.#options.idleTimeoutSeconds,
+        pingsPerSecond: this.#options.pingsPerSecond,
+        maxConnections: connectionCapacity(this.#options.maxSessions),
         closeTimeoutMs: clientCloseTimeoutMs,
         guard: access.guard,
         authorize: this.#deps.authorize ?? null,

@@ -199,6 +199,9 @@ class UwsClientServer implements ClientServer {
       },
       message: (socket, message, isBinary) =>
         socket.getUserData().handlers.socketOnMessage(message, isBinary),
+      // The library has answered it already.
+      ping: socket => socket.getUserData().handlers.socketOnPing(),
+      pong: socket => socket.getUserData().handlers.socketOnPing(),
       drain: socket => socket.getUserData().handlers.socketOnDrain(),
       close: (socket, closeCode, reason) => {
         this.#connectionCount -= 1

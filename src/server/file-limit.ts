@@ -9,6 +9,9 @@ const FILES_PER_SESSION = 2
 /** Everything else a process opens: listen sockets, logs, credential files, connections that are being refused. */
 const RESERVED_FILES = 256
 
+/** More than any port has. */
+const MAX_CONNECTIONS = 1_000_000
+
 const LIMITS_FILE = '/proc/self/limits'
 
 /** Soft limit of open files of this process; `null` where the system does not say (not Linux) or has none. */
@@ -27,6 +30,18 @@ export function readOpenFileLimit(limitsFile: string = LIMITS_FILE): number | nu
 /** Most sessions that a limit of open files carries. */
 export function sessionCapacity(openFileLimit: number): number {
   return Math.max(0, Math.floor((openFileLimit - RESERVED_FILES) / FILES_PER_SESSION))
+}
+
+/**
+ * Most connections of clients: what is left beside the streams of so many sessions. Those that are no session yet, or never
+ * will be, may not take the descriptors of those that are.
+ */
+export function connectionCapacity(
+  maxSessions: number,
+  openFileLimit: number | null = readOpenFileLimit(),
+): number | null {
+  if (openFileLimit === null) return null
+  return Math.min(MAX_CONNECTIONS, Math.max(1, openFileLimit - RESERVED_FILES / 2 - maxSessions))
 }
 
 /** What is wrong with so many sessions in so many processes like this one, as a rule; `null`: nothing. */

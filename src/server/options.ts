@@ -59,6 +59,8 @@ export interface ClientServerOptions {
   readonly handshakeTimeoutMs?: number
   /** Time for a slow client to read what was left for it before the Close frame. Default 10000. */
   readonly closeTimeoutMs?: number
+  /** Pings and pongs of one client. Default 10. */
+  readonly pingsPerSecond?: number
   /** TCP connections, sessions included; more are closed at once. Default: no cap. */
   readonly maxConnections?: number | null
   /** Default `auto`. */
@@ -92,6 +94,7 @@ const BOUNDS = {
   idleTimeoutSeconds: { min: 8, max: 960, multipleOf: 4 },
   handshakeTimeoutMs: bounds(100, 60_000),
   closeTimeoutMs: bounds(100, 60_000),
+  pingsPerSecond: bounds(1, 1000),
   maxConnections: bounds(1, 1_000_000),
 } satisfies Partial<Record<keyof ClientServerOptions, Bounds>>
 
@@ -115,6 +118,7 @@ export function resolveClientServerOptions(options: ClientServerOptions): Client
     idleTimeoutSeconds: 32,
     handshakeTimeoutMs: 5000,
     closeTimeoutMs: 10_000,
+    pingsPerSecond: 10,
     maxConnections: null,
     handshakeErrors: 'auto',
     guard: null,

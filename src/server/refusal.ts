@@ -105,6 +105,7 @@ export class RefusedSocket implements SocketHandlers {
   }
 
   socketOnMessage(): void {}
+  socketOnPing(): void {}
   socketOnDrain(): void {}
   socketOnClose(): void {}
 }

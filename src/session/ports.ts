@@ -38,11 +38,11 @@ export interface ClientListener {
   clientOnText(message: string): void
   /** A message above the size limit of the protocol; its content was not kept. */
   clientOnOversize(messageBytes: number): void
-  /** The client has read what was buffered. */
+  /** The client has read what was buffered. Nothing to do for results: each send looks at what is buffered. */
   clientOnDrain(): void
   /** Called exactly once; afterwards the port is dead. */
   clientOnClose(end: ClientEnd): void
-  /** A bug in a handler of this socket. The session ends with `internal`. */
+  /** A `RelayError`: the socket wants the session to end with it. Anything else is a bug, and ends it with `internal`. */
   clientOnFailure(error: unknown): void
 }
 

@@ -178,7 +178,6 @@ export class Session implements ClientListener, LinkOwner {
     )
   }
 
-  /** Partials flow again by themselves: each send looks at what is buffered. */
   clientOnDrain(): void {}
 
   clientOnClose(end: ClientEnd): void {
@@ -186,7 +185,8 @@ export class Session implements ClientListener, LinkOwner {
   }
 
   clientOnFailure(error: unknown): void {
-    this.#failInternal(error)
+    if (error instanceof RelayError) this.#endWith(error)
+    else this.#failInternal(error)
   }
 
   // ── what the upstream says ──────────────────────────────────────────────────────────────────────────────────────
