@@ -12,7 +12,7 @@ import { EXPOSURE_RULE } from './config/rules.ts'
 import { streamDefaults } from './config/stream-defaults.ts'
 import { RelayError } from './errors.ts'
 import type { Logger } from './log.ts'
-import { createDialLog, createLogger, createSessionLog } from './log.ts'
+import { createDialLog, createLogger } from './log.ts'
 import type { RelayMetrics } from './metrics/registry.ts'
 import { createMetrics } from './metrics/registry.ts'
 import type { MetricsSnapshot } from './metrics/snapshot.ts'
@@ -20,11 +20,14 @@ import type { RelayAccess } from './relay/access.ts'
 import { createAccess } from './relay/access.ts'
 import { badOption, findEndpoint } from './relay/endpoint.ts'
 import type { RelayNetwork } from './relay/network.ts'
-import { asConfigProblem, clientUrl, createNetwork } from './relay/network.ts'
-import { reachableHost } from './server/address.ts'
+import { asConfigProblem, createNetwork } from './relay/network.ts'
+import type { RelayRecords } from './relay/records.ts'
+import { createRecords } from './relay/records.ts'
+import type { RelayAddresses } from './relay/report.ts'
+import { addressesOf, logStart, nameOfBuild } from './relay/report.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
-import { connectionCapacity, openFilesRule, readOpenFileLimit } from './server/file-limit.ts'
+import { connectionCapacity, openFilesRule } from './server/file-limit.ts'
 import { VIOLATION_CODES } from './server/metrics.ts'
 import type { OpsServer, Readiness } from './server/ops.ts'
 import { createOpsServer } from './server/ops.ts'
@@ -37,6 +40,8 @@ import type { CredentialSource } from './upstream/credentials.ts'
 import { createCredentialSource, createStaticCredentials } from './upstream/credentials.ts'
 import { createDialer } from './upstream/dial.ts'
 import { VERSION } from './version.ts'
+
+export type { RelayAddresses } from './relay/report.ts'
 
 /** Everything that can be replaced. Nothing is needed: the defaults are the real world. */
 export interface RelayDependencies {
@@ -62,17 +67,6 @@ export interface RelayDependencies {
 export interface OperationsSources {
   readonly readiness: () => Readiness
   readonly takeSnapshot: () => Promise<MetricsSnapshot>
-}
-
-export interface RelayAddresses {
-  readonly host: string
-  readonly port: number
-  readonly opsHost: string
-  readonly opsPort: number
-  /** `ws://host:port/v1/stream`, with TLS `wss:` */
-  readonly url: string
-  /** `http://host:port`, of `/livez`, `/readyz` and `/metrics` */
-  readonly opsUrl: string
 }
 
 export interface Relay {
@@ -115,6 +109,7 @@ class RunningRelay implements Relay {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #network: RelayNetwork
+  readonly #records: RelayRecords
   #onClosed: () => void = () => {}
   #registry: SessionRegistry | null = null
   #server: ClientServer | null = null
@@ -131,6 +126,7 @@ class RunningRelay implements Relay {
     this.#clock = dependencies.clock ?? systemClock
     this.#logger = dependencies.logger ?? createLogger({ level: options.logLevel, version: VERSION })
     this.#network = createNetwork(options, this.#clock, this.#logger)
+    this.#records = createRecords(options, this.#clock, this.#logger)
     this.closed = new Promise(resolve => {
       this.#onClosed = resolve
     })
@@ -167,12 +163,15 @@ class RunningRelay implements Relay {
     this.#ops = ops
     this.#access = access
     try {
+      this.#records.start()
       await access.start()
       credentials.start()
       const client = await asConfigProblem(() => server.listen())
       const operations = await ops.listen()
       metrics.setBuild(nameOfBuild(server))
-      return this.#report(client, operations, endpoint)
+      const addresses = addressesOf(client, operations, this.#options)
+      logStart(this.#logger, addresses, endpoint, server)
+      return addresses
     } catch (error) {
       this.#isClosed = true
       await this.#release()
@@ -199,6 +198,7 @@ class RunningRelay implements Relay {
     this.#server?.close()
     this.#credentials?.close()
     this.#access?.close()
+    await this.#records.close()
     await this.#ops?.close()
     this.#onClosed()
   }
@@ -260,6 +260,8 @@ class RunningRelay implements Relay {
         credentials: () => credentials.figures,
         logLines: () => this.#logger.lines,
         lostLogLines: () => this.#logger.lostLines(),
+        auditLines: () => this.#records.auditLines,
+        lostAuditLines: () => this.#records.lostAuditLines,
         certificateExpiresAtMs: () => this.#network.certificateExpiresAtMs(),
       },
     })
@@ -296,7 +298,7 @@ class RunningRelay implements Relay {
         random,
         limits: options,
         defaults: streamDefaults(options),
-        log: createSessionLog(this.#logger, options),
+        log: this.#records.session,
         readiness: () => {
           const { ready, reason } = credentials.readiness()
           return ready ? null : new RelayError('not_ready', { detail: reason })
@@ -307,7 +309,9 @@ class RunningRelay implements Relay {
 
   #createAccess(region: string): RelayAccess {
     const hasAuthorize = this.#deps.authorize !== undefined
-    return createAccess(this.#options, { clock: this.#clock, logger: this.#logger, region, hasAuthorize })
+    const { access: log } = this.#records
+    const about = { clock: this.#clock, logger: this.#logger, log, region, hasAuthorize }
+    return createAccess(this.#options, about)
   }
 
   #createServer(registry: SessionRegistry, metrics: RelayMetrics, access: RelayAccess): ClientServer {
@@ -359,35 +363,6 @@ class RunningRelay implements Relay {
     if (credentials !== undefined && credentials.reason !== null) reasons.push(credentials.reason)
     return { ready: reasons.length === 0, reasons }
   }
-
-  #report(
-    client: { readonly host: string; readonly port: number },
-    operations: { readonly host: string; readonly port: number },
-    endpoint: Endpoint,
-  ): RelayAddresses {
-    const addresses: RelayAddresses = {
-      host: client.host,
-      port: client.port,
-      opsHost: operations.host,
-      opsPort: operations.port,
-      url: clientUrl(client, this.#options),
-      opsUrl: `http://${reachableHost(operations.host)}:${operations.port}`,
-    }
-    for (const warning of endpoint.warnings) this.#logger.warn('endpoint', { warning })
-    this.#logger.info('relay started', {
-      listening: addresses.url,
-      operations: addresses.opsUrl,
-      region: endpoint.region,
-      upstream: endpoint.host,
-      native_build: this.#server === null ? null : nameOfBuild(this.#server),
-      open_file_limit: readOpenFileLimit(),
-    })
-    return addresses
-  }
-}
-
-function nameOfBuild({ build }: ClientServer): string {
-  return build === null ? 'unknown' : `${build.packageName}@${build.version}`
 }
 
 function checkOpenFiles(maxSessions: number): void {

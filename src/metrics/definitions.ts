@@ -231,6 +231,8 @@ export const METRICS = Object.freeze({
     series: () => LOG_LEVELS.map(level => ({ level })),
   },
   logLinesLost: counter('log_lines_lost_total', 'Log lines that the output did not take.'),
+  auditLines: counter('audit_lines_total', 'Lines of the audit.'),
+  auditLinesLost: counter('audit_lines_lost_total', 'Lines of the audit that its file did not take.'),
 } satisfies Record<string, MetricDefinition>)
 
 /** What a client can be told before its stream is open; `client_closed`: it left before the answer. */

@@ -36,6 +36,8 @@ export interface MetricSources {
   }
   logLines(): Readonly<Record<string, number>>
   lostLogLines?(): number
+  auditLines?(): number
+  lostAuditLines?(): number
   /** Of the client port, wall clock; `null`: none. */
   certificateExpiresAtMs?(): number | null
 }
@@ -250,6 +252,8 @@ function registerSources(collect: Collectors, sources: MetricSources): void {
     return expiresAtMs === null ? Number.NaN : expiresAtMs / 1000
   })
   collect.series(METRICS.logLines, level => sources.logLines()[level] ?? 0)
+  collect.counter(METRICS.auditLines, () => sources.auditLines?.() ?? 0)
+  collect.counter(METRICS.auditLinesLost, () => sources.lostAuditLines?.() ?? 0)
   collect.counter(METRICS.logLinesLost, () => sources.lostLogLines?.() ?? 0)
 }
 
