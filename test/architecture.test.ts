@@ -12,6 +12,7 @@ const RANKS: Readonly<Record<string, number>> = {
   clock: 0,
   version: 0,
   spelling: 0,
+  secret: 0,
   eventstream: 1,
   transcribe: 1,
   protocol: 2,

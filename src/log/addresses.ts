@@ -11,12 +11,12 @@ export function showAddress(address: string, mode: AddressMode): string | null {
   switch (mode) {
     case 'full':
       return address
-    case 'prefix':
+    case 'none':
+      return null
+    default:
       return address.includes(':')
         ? `${address.split(':', 3).join(':')}::/48`
         : address.replace(/^(\d+\.\d+\.\d+)\.\d+$/, '$1.0/24')
-    case 'none':
-      return null
   }
 }
 

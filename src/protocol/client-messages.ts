@@ -3,6 +3,7 @@
  * input: never throws, never keeps more than the message.
  */
 import { z } from 'zod'
+import { printedAs } from '../secret.ts'
 import { showText } from '../transcribe/parameter-problems.ts'
 
 export type ClientMessage =
@@ -88,7 +89,8 @@ export function readClientMessage(text: string): ClientMessageResult {
 function readAuthenticate(json: unknown): ClientMessageResult {
   const result = authenticate.safeParse(json)
   if (!result.success) return refuse('"token" of Authenticate must be a string that is not empty.')
-  return { ok: true, message: { type: 'Authenticate', token: result.data.token } }
+  const message = { type: 'Authenticate', token: result.data.token } as const
+  return { ok: true, message: printedAs(message, 'Authenticate(…redacted)') }
 }
 
 /** `json` is an object. It is read as it came: a copy could lose a member named `__proto__`. */

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto'
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { RelayError } from '../errors.ts'
+import { printedAs } from '../secret.ts'
 import type { ClientAddresses } from './proxies.ts'
 import { formatAddress } from './proxies.ts'
 
@@ -47,7 +48,7 @@ export function readHandshake(
     const earlier = headers.get(name)
     headers.set(name, earlier === undefined ? value : `${earlier}, ${value}`)
   })
-  return {
+  const handshake: Handshake = {
     sessionId: randomUUID(),
     method: request.getMethod(),
     path: request.getUrl(),
@@ -60,6 +61,8 @@ export function readHandshake(
       forwardedFor: headers.get('x-forwarded-for'),
     }),
   }
+  // A token may stand in a header and in the query.
+  return printedAs(handshake, `Handshake(${handshake.sessionId})`)
 }
 
 /** Whether the handshake is one of a browser, which cannot read the status of a refused upgrade. */
