@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import t from 'tap'
 import { createEmulator, createScriptedEngine, type FaultAction } from '../../src/emulator/index.ts'
 import { createLogger } from '../../src/log.ts'
@@ -58,7 +59,7 @@ const FAULTS: readonly FaultAction[] = [
     atSeconds: 1,
   },
   { do: 'exception', name: 'UnheardOfException', message: SPOKEN, closeCode: 1000, atSeconds: 1 },
-  { do: 'close', code: 1008, reason: `canary reason`, atSeconds: 1 },
+  { do: 'close', code: 1008, reason: `not for ${ACCESS_KEY}`, atSeconds: 1 },
   { do: 'reset', atSeconds: 1 },
   { do: 'textFrame', text: SPOKEN, atSeconds: 1 },
   { do: 'badMessageCrc', atSeconds: 1 },
@@ -89,20 +90,11 @@ t.test('no secret leaves the relay, whatever happens', async t => {
   const auditFile = join(folder, 'audit.jsonl')
   const relay = await startRelayProcess(t, {
     endpoint,
-    args: [
-      ...['--log-level', 'trace', '--audit-log', auditFile, '--auth', 'keys,jwt,tokens', '--token-in-query'],
-      ...['--api-keys-file', join(folder, 'keys.json'), '--jwt-keys-file', join(folder, 'jwks.json')],
-      ...[
-        '--jwt-issuer',
-        ISSUER,
-        '--jwt-audience',
-        AUDIENCE,
-        '--token-expiry',
-        'end',
-        '--rollover-attempts',
-        '0',
-      ],
-    ],
+    args: `--log-level trace --audit-log ${auditFile} --auth keys,jwt,tokens --token-in-query
+      --api-keys-file ${join(folder, 'keys.json')} --jwt-keys-file ${join(folder, 'jwks.json')}
+      --jwt-issuer ${ISSUER} --jwt-audience ${AUDIENCE} --token-expiry end --rollover-attempts 0`.split(
+      /\s+/,
+    ),
     env: {
       AWS_ACCESS_KEY_ID: ACCESS_KEY,
       AWS_SECRET_ACCESS_KEY: SECRET_KEY,
@@ -218,7 +210,7 @@ t.test('a bug that quotes secrets is logged without them, and told to nobody', a
       logger: createLogger({ level: 'trace', version: '0', sink: log }),
       authorize: handshake => {
         const { message } = new Error(
-          `bug: Bearer ${API_KEY} ${jwt} AKIACANARY0123456789 https://x/?X-Amz-Signature=canary ${String(handshake)}`,
+          `bug: Bearer ${API_KEY} ${jwt} AKIACANARY0123456789 https://x/?X-Amz-Signature=canary ${inspect(handshake)}`,
         )
         throw Object.assign(new TypeError(message, { cause: new Error(SPOKEN) }), {
           token: API_KEY,
