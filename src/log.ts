@@ -7,6 +7,8 @@
 import { pino } from 'pino'
 import type { Clock } from './clock.ts'
 import { systemClock } from './clock.ts'
+import type { AddressMode } from './log/addresses.ts'
+import { withAddress } from './log/addresses.ts'
 import { LineQuota } from './log/line-quota.ts'
 import { ATOMIC_WRITE_BYTES, LineSink } from './log/line-sink.ts'
 import { redactFields, redactText } from './log/redaction.ts'
@@ -26,6 +28,8 @@ export interface Logger {
   info(message: string, fields?: LogFields): void
   debug(message: string, fields?: LogFields): void
   trace(message: string, fields?: LogFields): void
+  /** A line of the audit, whatever the level. It is not among `lines`. */
+  audit(fields: LogFields): void
   /** Whether lines of this level are written. Ask before building costly fields. */
   isEnabled(level: LogLevel): boolean
   /** Lines written so far, by level. The same object for ever: read it at scrape. */
@@ -69,16 +73,15 @@ export function createLogger(options: LoggerOptions): Logger {
   const sink = options.sink ?? new LineSink(STANDARD_OUTPUT, { clock, ...sharing })
   const base = { service: 'transcribe-relay', version, ...(worker === undefined ? {} : { worker }) }
   const ownNames = new Set([...WRITTEN_NAMES, ...Object.keys(base)])
-  const target = pino(
-    {
-      level,
-      base,
-      timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
-      formatters: { level: label => ({ level: label }) },
-      messageKey: 'message',
-    },
-    { write: (line: string) => sink.write(line) },
-  )
+  const format = {
+    base,
+    timestamp: () => `,"time":"${new Date(clock.now()).toISOString()}"`,
+    formatters: { level: (label: string) => ({ level: label }) },
+    messageKey: 'message',
+  }
+  const output = { write: (line: string) => sink.write(line) }
+  const target = pino({ ...format, level }, output)
+  const auditTarget = pino({ ...format, level: 'info' }, output)
   const lines: Record<LogLevel, number> = { fatal: 0, error: 0, warn: 0, info: 0, debug: 0, trace: 0 }
   const write = (lineLevel: LogLevel, message: string, fields: LogFields = {}): void => {
     if (!target.isLevelEnabled(lineLevel)) return
@@ -92,6 +95,7 @@ export function createLogger(options: LoggerOptions): Logger {
     info: (message: string, fields?: LogFields) => write('info', message, fields),
     debug: (message: string, fields?: LogFields) => write('debug', message, fields),
     trace: (message: string, fields?: LogFields) => write('trace', message, fields),
+    audit: (fields: LogFields) => auditTarget.info(withoutOwnNames(redactFields(fields), ownNames), 'audit'),
     isEnabled: (lineLevel: LogLevel) => target.isLevelEnabled(lineLevel),
     lines,
     lostLines: () => sink.lostLines,
@@ -99,15 +103,14 @@ export function createLogger(options: LoggerOptions): Logger {
   })
 }
 
-/** The log lines of sessions. With `logAddresses` false, they do not name the client. */
+/** The log lines of sessions. */
 export function createSessionLog(
   logger: Logger,
-  { logAddresses }: { readonly logAddresses: boolean },
+  { logAddresses }: { readonly logAddresses: AddressMode },
 ): SessionLog {
   return Object.freeze({
     sessionOnStart(record: LogFields): void {
-      const { client_address: address, ...rest } = record
-      logger.info('session started', logAddresses && address !== undefined ? record : rest)
+      logger.info('session started', withAddress(record, logAddresses))
     },
     sessionOnEnd(record: LogFields): void {
       logger.info('session ended', record)
@@ -133,16 +136,40 @@ export function createDialLog(logger: Logger): {
   })
 }
 
-/** The log lines of the guard and the handshakes it refuses; matched by shape with the ports of `server/`. */
-export function createAccessLog(
+/** The log lines of the certificate of the client port; matched by shape with the port of `server/`. */
+export function createTlsLog(
   logger: Logger,
-  { clock, logAddresses }: { readonly clock: Clock; readonly logAddresses: boolean },
+  clock: Clock,
 ): {
+  certificateOnUse(facts: object & { readonly expiresAtMs: number }): void
+  certificateOnFailure(file: string, error: unknown): void
+} {
+  return Object.freeze({
+    certificateOnUse({ expiresAtMs, ...facts }: object & { readonly expiresAtMs: number }): void {
+      const daysLeft = Math.floor((expiresAtMs - clock.now()) / 86_400_000)
+      const expiresAt = new Date(expiresAtMs).toISOString()
+      logger.info('certificate in use', snakeCase({ ...facts, expiresAt, daysLeft }))
+    },
+    certificateOnFailure(file: string, error: unknown): void {
+      logger.error('certificate not reloaded', { file, error: asError(error) })
+    },
+  })
+}
+
+/** Matched by shape with the ports of `server/`. */
+export interface AccessLogLines {
   fileOnReload(file: string, entries: number): void
   fileOnFailure(file: string, error: unknown): void
   signingKeysOnLoad(keys: number | null, error: unknown): void
-  clientOnRefused(record: object): void
-} {
+  /** Fields are snake_case. */
+  clientOnRefused(record: LogFields): void
+}
+
+/** The log lines of the guard and the handshakes it refuses. */
+export function createAccessLog(
+  logger: Logger,
+  { clock, logAddresses }: { readonly clock: Clock; readonly logAddresses: AddressMode },
+): AccessLogLines {
   const quota = new LineQuota(REFUSED_LINES_PER_SECOND, clock)
   return Object.freeze({
     fileOnReload(file: string, entries: number): void {
@@ -155,14 +182,11 @@ export function createAccessLog(
       if (keys === null) logger.error('signing keys not loaded', { error: asError(error) })
       else logger.info('signing keys loaded', { keys })
     },
-    clientOnRefused(record: object): void {
+    clientOnRefused(record: LogFields): void {
       const skipped = quota.take()
       if (skipped === null) return
-      const { client_address: address, ...rest } = snakeCase(record)
-      const who = logAddresses ? { client_address: address } : {}
       logger.warn('client refused', {
-        ...rest,
-        ...who,
+        ...withAddress(record, logAddresses),
         ...(skipped === 0 ? {} : { lines_left_out: skipped }),
       })
     },
@@ -186,7 +210,7 @@ export function createTraceLog(
 }
 
 /** One spelling in the log, whatever the code calls it: `durationMs` is `duration_ms`, in whole numbers. */
-function snakeCase(record: object): LogFields {
+export function snakeCase(record: object): LogFields {
   return Object.fromEntries(
     Object.entries(record).map(([name, value]: [string, unknown]) => [
       name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`),

@@ -12,7 +12,7 @@ import { EXPOSURE_RULE } from './config/rules.ts'
 import { streamDefaults } from './config/stream-defaults.ts'
 import { RelayError } from './errors.ts'
 import type { Logger } from './log.ts'
-import { createLogger, createSessionLog } from './log.ts'
+import { createLogger } from './log.ts'
 import type { RelayMetrics } from './metrics/registry.ts'
 import { createMetrics } from './metrics/registry.ts'
 import type { MetricsSnapshot } from './metrics/snapshot.ts'
@@ -22,11 +22,16 @@ import { createAdmission } from './relay/admission.ts'
 import { createRelayDialer } from './relay/dialer.ts'
 import { drainSessions } from './relay/drain.ts'
 import { badOption, findEndpoint } from './relay/endpoint.ts'
+import type { RelayNetwork } from './relay/network.ts'
+import { asConfigProblem, createNetwork } from './relay/network.ts'
+import type { RelayRecords } from './relay/records.ts'
+import { createRecords } from './relay/records.ts'
+import type { RelayAddresses } from './relay/report.ts'
+import { addressesOf, logStart, nameOfBuild } from './relay/report.ts'
 import { loadTracing, TRACE_FLUSH_MS } from './relay/traces.ts'
-import { reachableHost } from './server/address.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
-import { connectionCapacity, openFilesRule, readOpenFileLimit } from './server/file-limit.ts'
+import { connectionCapacity, openFilesRule } from './server/file-limit.ts'
 import { VIOLATION_CODES } from './server/metrics.ts'
 import type { OpsServer, Readiness } from './server/ops.ts'
 import { createOpsServer } from './server/ops.ts'
@@ -41,6 +46,8 @@ import { CONNECT_REASONS } from './upstream/connect-failure.ts'
 import type { CredentialSource } from './upstream/credentials.ts'
 import { createCredentialSource, createStaticCredentials } from './upstream/credentials.ts'
 import { VERSION } from './version.ts'
+
+export type { RelayAddresses } from './relay/report.ts'
 
 /** Everything that can be replaced. Nothing is needed: the defaults are the real world. */
 export interface RelayDependencies {
@@ -68,17 +75,6 @@ export interface RelayDependencies {
 export interface OperationsSources {
   readonly readiness: () => Readiness
   readonly takeSnapshot: () => Promise<MetricsSnapshot>
-}
-
-export interface RelayAddresses {
-  readonly host: string
-  readonly port: number
-  readonly opsHost: string
-  readonly opsPort: number
-  /** `ws://host:port/v1/stream` */
-  readonly url: string
-  /** `http://host:port`, of `/livez`, `/readyz` and `/metrics` */
-  readonly opsUrl: string
 }
 
 export interface Relay {
@@ -119,6 +115,8 @@ class RunningRelay implements Relay {
   readonly #clock: Clock
   readonly #logger: Logger
   readonly #gate: AdmissionGate
+  readonly #network: RelayNetwork
+  readonly #records: RelayRecords
   #onClosed: () => void = () => {}
   #registry: SessionRegistry | null = null
   #server: ClientServer | null = null
@@ -136,6 +134,8 @@ class RunningRelay implements Relay {
     this.#clock = dependencies.clock ?? systemClock
     this.#logger = dependencies.logger ?? createLogger({ level: options.logLevel, version: VERSION })
     this.#gate = createAdmission(options, this.#clock, this.#logger)
+    this.#network = createNetwork(options, this.#clock, this.#logger)
+    this.#records = createRecords(options, this.#clock, this.#logger)
     this.closed = new Promise(resolve => {
       this.#onClosed = resolve
     })
@@ -173,12 +173,15 @@ class RunningRelay implements Relay {
     this.#ops = ops
     this.#access = access
     try {
+      this.#records.start()
       await access.start()
       credentials.start()
-      const client = await server.listen()
+      const client = await asConfigProblem(() => server.listen())
       const operations = await ops.listen()
       metrics.setBuild(nameOfBuild(server))
-      return this.#report(client, operations, endpoint)
+      const addresses = addressesOf(client, operations, this.#options)
+      logStart(this.#logger, addresses, endpoint, server)
+      return addresses
     } catch (error) {
       this.#isClosed = true
       await this.#release()
@@ -206,6 +209,7 @@ class RunningRelay implements Relay {
     this.#server?.close()
     this.#credentials?.close()
     this.#access?.close()
+    await this.#records.close()
     await Promise.all([this.#ops?.close(), this.#tracing?.close(TRACE_FLUSH_MS)])
     this.#onClosed()
   }
@@ -251,6 +255,9 @@ class RunningRelay implements Relay {
         logLines: () => this.#logger.lines,
         lostLogLines: () => this.#logger.lostLines(),
         traceSpans: () => this.#tracing?.counts ?? null,
+        auditLines: () => this.#records.auditLines,
+        lostAuditLines: () => this.#records.lostAuditLines,
+        certificateExpiresAtMs: () => this.#network.certificateExpiresAtMs(),
       },
     })
   }
@@ -272,7 +279,7 @@ class RunningRelay implements Relay {
         origin: this.#deps.resumeOrigin ?? createResumeOrigin(),
         limits: options,
         defaults: streamDefaults(options),
-        log: createSessionLog(this.#logger, options),
+        log: this.#records.session,
         tracer: this.#tracing?.tracer,
         readiness: () => {
           const { ready, reason } = credentials.readiness()
@@ -288,7 +295,9 @@ class RunningRelay implements Relay {
 
   #createAccess(region: string): RelayAccess {
     const hasAuthorize = this.#deps.authorize !== undefined
-    return createAccess(this.#options, { clock: this.#clock, logger: this.#logger, region, hasAuthorize })
+    const { access: log } = this.#records
+    const about = { clock: this.#clock, logger: this.#logger, log, region, hasAuthorize }
+    return createAccess(this.#options, about)
   }
 
   #createServer(registry: SessionRegistry, metrics: RelayMetrics, access: RelayAccess): ClientServer {
@@ -302,9 +311,11 @@ class RunningRelay implements Relay {
         handshakeErrors,
         handshakeTimeoutMs,
         sharePort: this.#deps.sharePort ?? false,
+        ...this.#network.server,
         maxMessageBytes: this.#options.maxMessageBytes,
-        maxConnections: connectionCapacity(this.#options.maxSessions),
         idleTimeoutSeconds: this.#options.idleTimeoutSeconds,
+        pingsPerSecond: this.#options.pingsPerSecond,
+        maxConnections: connectionCapacity(this.#options.maxSessions),
         closeTimeoutMs: clientCloseTimeoutMs,
         guard: access.guard,
         authorize: this.#deps.authorize ?? null,
@@ -338,35 +349,6 @@ class RunningRelay implements Relay {
     if (credentials !== undefined && credentials.reason !== null) reasons.push(credentials.reason)
     return { ready: reasons.length === 0, reasons }
   }
-
-  #report(
-    client: { readonly host: string; readonly port: number },
-    operations: { readonly host: string; readonly port: number },
-    endpoint: Endpoint,
-  ): RelayAddresses {
-    const addresses: RelayAddresses = {
-      host: client.host,
-      port: client.port,
-      opsHost: operations.host,
-      opsPort: operations.port,
-      url: `ws://${reachableHost(client.host)}:${client.port}/v1/stream`,
-      opsUrl: `http://${reachableHost(operations.host)}:${operations.port}`,
-    }
-    for (const warning of endpoint.warnings) this.#logger.warn('endpoint', { warning })
-    this.#logger.info('relay started', {
-      listening: addresses.url,
-      operations: addresses.opsUrl,
-      region: endpoint.region,
-      upstream: endpoint.host,
-      native_build: this.#server === null ? null : nameOfBuild(this.#server),
-      open_file_limit: readOpenFileLimit(),
-    })
-    return addresses
-  }
-}
-
-function nameOfBuild({ build }: ClientServer): string {
-  return build === null ? 'unknown' : `${build.packageName}@${build.version}`
 }
 
 function checkOpenFiles(maxSessions: number): void {

@@ -13,6 +13,7 @@ const RANKS: Readonly<Record<string, number>> = {
   version: 0,
   spelling: 0,
   'recycled-buffers': 0,
+  secret: 0,
   eventstream: 1,
   transcribe: 1,
   protocol: 2,

@@ -93,8 +93,8 @@ t.test('a field cannot take the place of the line’s own', async t => {
 t.test('the lines of a session name it, and its address only if that is wanted', async t => {
   const { logger, records } = openLog('info')
   const start = { session_id: 's', client_address: '192.0.2.1' }
-  createSessionLog(logger, { logAddresses: true }).sessionOnStart(start)
-  const quiet = createSessionLog(logger, { logAddresses: false })
+  createSessionLog(logger, { logAddresses: 'full' }).sessionOnStart(start)
+  const quiet = createSessionLog(logger, { logAddresses: 'none' })
   quiet.sessionOnStart(start)
   quiet.sessionOnEnd({ session_id: 's', reason: 'normal' })
   quiet.sessionOnFailure('s', new TypeError('bug'))

@@ -163,6 +163,22 @@ export const ACCESS_OPTIONS = {
     default: false,
     doc: 'Takes `?token=` as well, for clients that can set neither header nor subprotocol. The relay does not log queries; proxies in front of it do.',
   },
+  tokenExpiry: {
+    theme: 'access',
+    kind: 'enum',
+    default: 'continue',
+    values: ['continue', 'end'],
+    doc: 'What becomes of a session when the JWT that it began with expires. `continue`: nothing. `end`: it ends with `token_expired` and its last results, `tokenGraceSeconds` later, unless the client has sent a fresh token (`Authenticate`). API keys and tokens of `POST /v1/tokens` do not expire in a session.',
+  },
+  tokenGraceSeconds: {
+    theme: 'access',
+    kind: 'integer',
+    unit: 'seconds',
+    default: 30,
+    min: 0,
+    max: 3600,
+    doc: 'How long after that the session may go on.',
+  },
   allowedOrigins: {
     theme: 'access',
     kind: 'list',

@@ -99,6 +99,15 @@ export const SERVER_OPTIONS = {
     max: 10_000,
     doc: 'Messages of any kind that one client may send, sustained. Past it the session ends with `rate_limited`.',
   },
+  pingsPerSecond: {
+    theme: 'clients',
+    kind: 'integer',
+    unit: 'pings per second',
+    default: 10,
+    min: 1,
+    max: 1000,
+    doc: 'Pings and pongs that one client may send, sustained; twice as many at once. Past it the session ends with `rate_limited`.',
+  },
   clientPartialsBufferBytes: {
     theme: 'clients',
     kind: 'integer',

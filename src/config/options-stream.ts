@@ -106,9 +106,18 @@ export const STREAM_OPTIONS = {
   },
   logAddresses: {
     theme: 'operations',
-    kind: 'boolean',
-    default: true,
-    doc: 'Whether log lines of sessions name the address of the client.',
+    kind: 'enum',
+    default: 'full',
+    values: ['full', 'prefix', 'none'],
+    doc: 'How much of the address of a client is in log lines and in the audit. `prefix`: the network it is in, /24 of IPv4 and /48 of IPv6.',
+  },
+  auditLog: {
+    theme: 'operations',
+    kind: 'string',
+    default: 'off',
+    pattern: /^(?:off|stdout|\.{0,2}\/[\x20-\x7e]{1,250})$/,
+    shape: 'off, stdout, or a path with a slash in it',
+    doc: 'Where the audit goes: who streamed when, from where, how long, with which parameters and how it ended, and who was refused; never what was said. `stdout`: among the log lines, whatever `logLevel` says. A path: appended to that file, which may be rotated by renaming it.',
   },
   tracing: {
     theme: 'operations',

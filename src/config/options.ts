@@ -6,6 +6,7 @@
  */
 import type { OptionDefinition, OptionValue } from './definition.ts'
 import { ACCESS_OPTIONS } from './options-access.ts'
+import { NETWORK_OPTIONS } from './options-network.ts'
 import { OVERLOAD_OPTIONS } from './options-overload.ts'
 import { RESUME_OPTIONS } from './options-resume.ts'
 import { ROLLOVER_OPTIONS } from './options-rollover.ts'
@@ -16,6 +17,7 @@ import { UPSTREAM_OPTIONS } from './options-upstream.ts'
 
 export const OPTIONS = Object.freeze({
   ...SERVER_OPTIONS,
+  ...NETWORK_OPTIONS,
   ...ACCESS_OPTIONS,
   ...SESSION_OPTIONS,
   ...ROLLOVER_OPTIONS,

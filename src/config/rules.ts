@@ -1,6 +1,7 @@
 /**
  * Rules between options: what a row alone cannot say.
  */
+import { isIP } from 'node:net'
 import type { OptionKey, RelayOptions } from './options.ts'
 
 export interface OptionRule {
@@ -205,7 +206,37 @@ export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
     holds: ({ auth, tokenSecretFile, workers }) =>
       !auth.includes('tokens') || workers === 1 || tokenSecretFile !== null,
   },
+  {
+    name: 'tls-takes-both',
+    fields: ['tlsKeyFile', 'tlsCertFile'],
+    rule: 'must be given with tlsCertFile, and tlsCertFile with it',
+    holds: ({ tlsCertFile, tlsKeyFile }) => (tlsCertFile === null) === (tlsKeyFile === null),
+  },
+  {
+    name: 'proxies-are-networks',
+    fields: ['trustedProxies'],
+    rule: 'must hold addresses and networks only, like 192.0.2.7, 10.0.0.0/8 or fd00::/8',
+    holds: ({ trustedProxies }) => trustedProxies.every(isNetwork),
+  },
+  {
+    name: 'proxy-protocol-of-somebody',
+    fields: ['proxyProtocol', 'trustedProxies'],
+    rule: 'must come with trustedProxies, which say whose header counts',
+    holds: ({ proxyProtocol, trustedProxies }) => !proxyProtocol || trustedProxies.length > 0,
+  },
+  {
+    name: 'proxy-protocol-without-tls',
+    fields: ['proxyProtocol', 'tlsCertFile'],
+    rule: 'must not be given with tlsCertFile: its header would have to come before TLS',
+    holds: ({ proxyProtocol, tlsCertFile }) => !proxyProtocol || tlsCertFile === null,
+  },
 ] satisfies OptionRule[])
+
+function isNetwork(text: string): boolean {
+  const [address = '', prefix = '0'] = text.split('/')
+  const family = isIP(address)
+  return family !== 0 && Number(prefix) <= (family === 4 ? 32 : 128)
+}
 
 /** `[::1]` → `::1` */
 function unbracket(host: string): string {

@@ -60,6 +60,11 @@ export class LineSink {
     if (this.#batch === null) this.#writeLines()
   }
 
+  /** Nothing is on its way to the descriptor. */
+  get isIdle(): boolean {
+    return this.#batch === null
+  }
+
   /** Resolves when every line is written or lost, at the latest after `timeoutMs`. Never rejects. */
   async flush(timeoutMs: number): Promise<void> {
     if (this.#batch === null) return

@@ -230,6 +230,14 @@ export const METRICS = Object.freeze({
     aggregate: 'min',
   },
 
+  certificateExpiry: {
+    ...gauge(
+      'tls_certificate_expiry_timestamp_seconds',
+      'When the certificate of the client port ends, Unix time. NaN: there is none.',
+    ),
+    aggregate: 'min',
+  },
+
   // Buffers
   clientBuffered: {
     ...gauge('client_buffered_bytes', 'Results that clients have not read yet: of all, and of the slowest.'),
@@ -265,6 +273,8 @@ export const METRICS = Object.freeze({
     ),
     series: () => [{ outcome: 'exported' }, { outcome: 'failed' }, { outcome: 'dropped' }],
   },
+  auditLines: counter('audit_lines_total', 'Lines of the audit.'),
+  auditLinesLost: counter('audit_lines_lost_total', 'Lines of the audit that its file did not take.'),
 } satisfies Record<string, MetricDefinition>)
 
 /** What a client can be told before its stream is open; `client_closed`: it left before the answer. */

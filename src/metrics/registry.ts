@@ -48,6 +48,10 @@ export interface MetricSources {
   lostLogLines?(): number
   /** By outcome; `null`: no traces. */
   traceSpans?(): Readonly<Record<'exported' | 'failed' | 'dropped', number>> | null
+  auditLines?(): number
+  lostAuditLines?(): number
+  /** Of the client port, wall clock; `null`: none. */
+  certificateExpiresAtMs?(): number | null
 }
 
 export interface MetricsOptions extends LabelLists {
@@ -268,7 +272,13 @@ function registerSources(collect: Collectors, sources: MetricSources): void {
     const { refreshesOk, refreshesFailed } = sources.credentials()
     return outcome === 'ok' ? refreshesOk : refreshesFailed
   })
+  collect.gauge(METRICS.certificateExpiry, () => {
+    const expiresAtMs = sources.certificateExpiresAtMs?.() ?? null
+    return expiresAtMs === null ? Number.NaN : expiresAtMs / 1000
+  })
   collect.series(METRICS.logLines, level => sources.logLines()[level] ?? 0)
+  collect.counter(METRICS.auditLines, () => sources.auditLines?.() ?? 0)
+  collect.counter(METRICS.auditLinesLost, () => sources.lostAuditLines?.() ?? 0)
   collect.counter(METRICS.logLinesLost, () => sources.lostLogLines?.() ?? 0)
   collect.series(METRICS.traceSpans, outcome => {
     const counts: Readonly<Record<string, number>> = sources.traceSpans?.() ?? {}

@@ -3,6 +3,7 @@
  * input: never throws, never keeps more than the message.
  */
 import { z } from 'zod'
+import { printedAs } from '../secret.ts'
 import { showText } from '../transcribe/parameter-problems.ts'
 
 export type ClientMessage =
@@ -14,6 +15,8 @@ export type ClientMessage =
   | { readonly type: 'Pause' }
   /** Somebody will speak soon: have a stream ready. Audio says the same. */
   | { readonly type: 'Resume' }
+  /** A fresh token in the place of the one that the session began with. Never to be printed. */
+  | { readonly type: 'Authenticate'; readonly token: string }
   /** Parameters by wire name, as text; see `stream-request.ts`. */
   | { readonly type: 'Configure'; readonly given: ReadonlyMap<string, string> }
 
@@ -44,6 +47,7 @@ const audioInText = z.union([
   z.looseObject({ type: z.literal('input_audio_buffer.append') }),
   z.looseObject({ audio: z.string() }),
 ])
+const authenticate = z.looseObject({ token: z.string().min(1) })
 const typed = z.looseObject({ type: z.string().max(64) })
 
 /** Names shown of a Configure message with values of a wrong kind. */
@@ -71,13 +75,22 @@ export function readClientMessage(text: string): ClientMessageResult {
       return PAUSE
     case 'resume':
       return RESUME
+    case 'authenticate':
+      return readAuthenticate(json)
     case 'configure':
       return readConfigure(json)
     case 'finalize':
       return refuse('"Finalize" is not supported: Amazon Transcribe cannot end a segment on request.')
     default:
-      return refuse('"type" must be one of CloseStream, KeepAlive, Pause, Resume, Configure.')
+      return refuse('"type" must be one of CloseStream, KeepAlive, Pause, Resume, Authenticate, Configure.')
   }
+}
+
+function readAuthenticate(json: unknown): ClientMessageResult {
+  const result = authenticate.safeParse(json)
+  if (!result.success) return refuse('"token" of Authenticate must be a string that is not empty.')
+  const message = { type: 'Authenticate', token: result.data.token } as const
+  return { ok: true, message: printedAs(message, 'Authenticate(…redacted)') }
 }
 
 /** `json` is an object. It is read as it came: a copy could lose a member named `__proto__`. */

@@ -13,6 +13,8 @@ export const WARNINGS = {
   audio_too_fast: 'Audio arrives faster than real time. The session ends if this goes on.',
   audio_after_end: 'Audio after the end of the stream was left out.',
   pause_ignored: 'Compressed audio cannot go on in another stream, so it is not paused.',
+  token_expiring: 'The token of this session is about to be over. Send a fresh one with Authenticate.',
+  token_not_checked: 'The fresh token cannot be checked right now. Send it again later.',
   session_expiring: 'The session is about to reach its maximum duration.',
 } as const
 
@@ -136,6 +138,12 @@ export function errorMessage(error: RelayError, requestId: string): string {
     ...(error.retryAfterMs === null ? {} : { retry_after_ms: error.retryAfterMs }),
     request_id: requestId,
   })
+}
+
+/** A fresh token counts from now on. `expiresAtMs` since 1970; `null`: this session does not end with its token. */
+export function authenticatedMessage(expiresAtMs: number | null): string {
+  const expiresAt = expiresAtMs === null ? {} : { expires_at: new Date(expiresAtMs).toISOString() }
+  return JSON.stringify({ type: 'Authenticated', ...expiresAt })
 }
 
 export interface EndMessage {

@@ -3,17 +3,18 @@
  */
 import type { Clock } from '../clock.ts'
 import type { RelayOptions } from '../config/options.ts'
-import { ConfigError } from '../config/problems.ts'
 import { isLoopback, letsAnybodyIn } from '../config/rules.ts'
 import type { Logger } from '../log.ts'
-import { createAccessLog } from '../log.ts'
+import type { AccessLogLines } from '../log.ts'
+import { snakeCase } from '../log.ts'
 import { AccessGuard } from '../server/auth/guard.ts'
-import { AuthFileError } from '../server/auth/watched-file.ts'
 import type { AccessRefusal } from '../server/options.ts'
+import { asConfigProblem } from './network.ts'
 
 export interface AccessDependencies {
   readonly clock: Clock
   readonly logger: Logger
+  readonly log: AccessLogLines
   readonly region: string
   /** The program that embeds the relay decides by itself. */
   readonly hasAuthorize: boolean
@@ -28,26 +29,16 @@ export interface RelayAccess {
 }
 
 export function createAccess(options: RelayOptions, deps: AccessDependencies): RelayAccess {
-  const { clock, logger, region } = deps
-  const log = createAccessLog(logger, { clock, logAddresses: options.logAddresses })
+  const { clock, log, logger, region } = deps
   const guard = new AccessGuard(options, { clock, log, region })
   return {
     guard,
-    onRefused: refusal => log.clientOnRefused(refusal),
+    onRefused: refusal => log.clientOnRefused(snakeCase(refusal)),
     start: async () => {
       if (!deps.hasAuthorize) warnOfExposure(options, logger)
-      await startGuard(guard)
+      await asConfigProblem(() => guard.start())
     },
     close: () => guard.close(),
-  }
-}
-
-async function startGuard(guard: AccessGuard): Promise<void> {
-  try {
-    await guard.start()
-  } catch (error) {
-    if (!(error instanceof AuthFileError)) throw error
-    throw new ConfigError([{ path: error.path, value: null, rule: error.rule }])
   }
 }
 

@@ -11,7 +11,9 @@ import type { Handshake } from './handshake.ts'
 import { checkHandshake, readHandshake, STREAM_PATH } from './handshake.ts'
 import type { ClientServerOptions, ClientServerSettings } from './options.ts'
 import { resolveClientServerOptions } from './options.ts'
-import { httpRefusal, writeRefusal } from './refusal.ts'
+import { answerAlone, httpRefusal, writeRefusal } from './refusal.ts'
+import { TlsFiles } from './tls-files.ts'
+import { createTlsApp } from './tls-app.ts'
 import { TokenRequest, TOKENS_PATH } from './token-endpoint.ts'
 import type { SocketData, UpgradeAnswer, UpgradeContext } from './upgrade.ts'
 import { reportHandshake, SESSION_ID_HEADER, UpgradeAttempt } from './upgrade.ts'
@@ -33,7 +35,7 @@ export interface ListenAddress {
 }
 
 export interface ClientServer {
-  /** Loads the native build and binds the port. Call it once. @throws UwsLoadError, ListenError */
+  /** Loads the native build and binds the port. Call it once. @throws UwsLoadError, ListenError, AuthFileError */
   listen(): Promise<ListenAddress>
   /** Refuses new connections, and new sessions on old connections. Sessions go on. */
   stopListening(): void
@@ -70,7 +72,9 @@ class UwsClientServer implements ClientServer {
   readonly #settings: ClientServerSettings
   readonly #host: SessionHost
   #build: UwsBuild | null = null
-  #app: UwsApp | null = null
+  /** The first one listens. With each certificate comes another; connections stay with the app that took them. */
+  readonly #apps: UwsApp[] = []
+  #tlsFiles: TlsFiles | null = null
   #listenSocket: us_listen_socket | null = null
   #connectionCount = 0
   #socketCount = 0
@@ -99,13 +103,36 @@ class UwsClientServer implements ClientServer {
   async listen(): Promise<ListenAddress> {
     this.#build = await loadUws()
     const { uws } = this.#build
-    const app = uws.App()
-    this.#app = app
+    await this.#startTls(uws)
+    return this.#bind(uws, this.#addApp(uws))
+  }
+
+  async #startTls(uws: Uws): Promise<void> {
+    const { clock, tls, tlsLog: log } = this.#settings
+    if (tls === null) return
+    this.#tlsFiles = new TlsFiles(tls, { clock, log, onPair: () => this.#renewTls(uws) })
+    await this.#tlsFiles.start()
+  }
+
+  /** The listening socket stays, so that no connection is refused; what it accepts goes to the newest app. */
+  #renewTls(uws: Uws): void {
+    const [listening, ...later] = this.#apps
+    if (listening === undefined) return
+    const next = this.#addApp(uws)
+    listening.addChildAppDescriptor(next.getDescriptor())
+    const before = later.at(-1)
+    if (before !== undefined) listening.removeChildAppDescriptor(before.getDescriptor())
+  }
+
+  #addApp(uws: Uws): UwsApp {
+    const { tls } = this.#settings
+    const app = tls === null ? uws.App() : createTlsApp(uws, tls)
+    this.#apps.push(app)
     app.filter((response, change) => this.#socketOnCount(response, Number(change)))
     app.ws<SocketData>(STREAM_PATH, this.#behavior(uws))
     this.#offerTokens(app)
     app.any('/*', (response, request) => this.#clientOnRequest(response, request))
-    return this.#bind(uws, app)
+    return app
   }
 
   stopListening(): void {
@@ -117,8 +144,8 @@ class UwsClientServer implements ClientServer {
 
   close(): void {
     this.stopListening()
-    this.#app?.close()
-    this.#app = null
+    this.#tlsFiles?.close()
+    for (const app of this.#apps.splice(0)) app.close()
   }
 
   #offerTokens(app: UwsApp): void {
@@ -172,6 +199,9 @@ class UwsClientServer implements ClientServer {
       },
       message: (socket, message, isBinary) =>
         socket.getUserData().handlers.socketOnMessage(message, isBinary),
+      // The library has answered it already.
+      ping: socket => socket.getUserData().handlers.socketOnPing(),
+      pong: socket => socket.getUserData().handlers.socketOnPing(),
       drain: socket => socket.getUserData().handlers.socketOnDrain(),
       close: (socket, closeCode, reason) => {
         this.#connectionCount -= 1
@@ -210,10 +240,13 @@ class UwsClientServer implements ClientServer {
   /** Whatever did not upgrade. Every way through here answers: the native library ends the process otherwise. */
   #clientOnRequest(response: HttpResponse, request: HttpRequest): void {
     this.#guard(response, () => {
-      const handshake = readHandshake(response, request)
+      const { addresses } = this.#settings
+      const handshake = readHandshake(response, request, addresses)
       const { error, status } = this.#refuseRequest(handshake)
       reportHandshake(this.#settings, 'rejected', error.code, null)
-      writeRefusal(response, httpRefusal(error, handshake.sessionId, status), handshake.method !== 'head')
+      const refusal = httpRefusal(error, handshake.sessionId, status)
+      if (addresses.isOneRequest) answerAlone(response, refusal, handshake.method !== 'head')
+      else writeRefusal(response, refusal, handshake.method !== 'head')
     })
   }
 

@@ -12,7 +12,9 @@
  */
 import type { WebSocket } from 'uWebSockets.js'
 import type { Clock, Timer } from '../clock.ts'
+import { RelayError } from '../errors.ts'
 import type { ClientEnd, ClientListener, ClientPort, SendResult } from '../session/ports.ts'
+import { RateLimit } from './auth/rate-limit.ts'
 import { isViolation, readClientEnd } from './client-end.ts'
 import { cutCloseReason, isSendableCloseCode } from './close-frame.ts'
 import type { ServerMetrics } from './metrics.ts'
@@ -25,6 +27,8 @@ export interface SocketHandlers {
   socketOnOpen(socket: NativeSocket): void
   /** `message` is valid during the call only. */
   socketOnMessage(message: ArrayBuffer, isBinary: boolean): void
+  /** A ping, or a pong that nobody may have asked for. */
+  socketOnPing(): void
   socketOnDrain(): void
   socketOnClose(closeCode: number, reason: ArrayBuffer): void
 }
@@ -34,6 +38,8 @@ export interface ClientSocketOptions {
   readonly maxMessageBytes: number
   /** How long a client may take to read what was left for it before the connection is ended without a Close frame. */
   readonly closeTimeoutMs: number
+  /** Pings and pongs of a client, sustained. Answering them costs the process, and sessions see none of them. */
+  readonly pingsPerSecond: number
   readonly clock: Clock
   readonly metrics: ServerMetrics
   /** A bug with nobody to tell: the listener failed too, or is not there. */
@@ -49,6 +55,7 @@ export class ClientSocket implements ClientPort, SocketHandlers {
   readonly #options: ClientSocketOptions
   readonly #open: OpenSession
   readonly #onGone: () => void
+  readonly #pings: RateLimit
   /** `null` before the socket is open and after it is closed. */
   #socket: NativeSocket | null = null
   #listener: ClientListener | null = null
@@ -60,6 +67,8 @@ export class ClientSocket implements ClientPort, SocketHandlers {
   /** `onGone` is called once, when the socket is closed and the session knows. */
   constructor(options: ClientSocketOptions, open: OpenSession, onGone: () => void = () => {}) {
     this.#options = options
+    const { clock, pingsPerSecond } = options
+    this.#pings = new RateLimit(pingsPerSecond, clock.monotonicMs())
     this.#open = open
     this.#onGone = onGone
   }
@@ -123,6 +132,14 @@ export class ClientSocket implements ClientPort, SocketHandlers {
     } catch (error) {
       this.#fail(error)
     }
+  }
+
+  socketOnPing(): void {
+    const { clock, pingsPerSecond } = this.#options
+    if (this.#closing !== null || this.#pings.take(clock.monotonicMs()) === 0) return
+    this.#fail(
+      new RelayError('rate_limited', { message: `A client may send ${pingsPerSecond} pings a second.` }),
+    )
   }
 
   socketOnDrain(): void {

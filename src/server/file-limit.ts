@@ -33,15 +33,15 @@ export function sessionCapacity(openFileLimit: number): number {
 }
 
 /**
- * Most TCP connections of clients that leave every session its upstream and the process what it needs; `null` where the
- * limit is not known. Beyond them connections are cut at once: without a descriptor nothing could be answered either.
+ * Most connections of clients: what is left beside the streams of so many sessions. Those that are no session yet, or never
+ * will be, may not take the descriptors of those that are.
  */
 export function connectionCapacity(
   maxSessions: number,
   openFileLimit: number | null = readOpenFileLimit(),
 ): number | null {
   if (openFileLimit === null) return null
-  return Math.min(MAX_CONNECTIONS, Math.max(1, openFileLimit - RESERVED_FILES - maxSessions))
+  return Math.min(MAX_CONNECTIONS, Math.max(1, openFileLimit - RESERVED_FILES / 2 - maxSessions))
 }
 
 /** What is wrong with so many sessions in so many processes like this one, as a rule; `null`: nothing. */

@@ -5,6 +5,9 @@
 import { randomUUID } from 'node:crypto'
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js'
 import { RelayError } from '../errors.ts'
+import { printedAs } from '../secret.ts'
+import type { ClientAddresses } from './proxies.ts'
+import { formatAddress } from './proxies.ts'
 
 /** The only path that upgrades. */
 export const STREAM_PATH = '/v1/stream'
@@ -29,26 +32,37 @@ export interface Handshake {
   readonly query: string
   /** By lower-case name; repeated headers are joined with `, ` (RFC 9110 §5.3). At most 4 KiB in all. */
   readonly headers: ReadonlyMap<string, string>
+  /** Of the client, as far as it can be known: `proxies.ts`. */
   readonly remoteAddress: string
 }
 
 /** Call it first thing in a handler: it copies, and the request does not outlive the handler. */
-export function readHandshake(response: HttpResponse, request: HttpRequest): Handshake {
+export function readHandshake(
+  response: HttpResponse,
+  request: HttpRequest,
+  addresses: ClientAddresses,
+): Handshake {
   const headers = new Map<string, string>()
   // oxlint-disable-next-line unicorn/no-array-for-each -- the native request is not iterable
   request.forEach((name, value) => {
     const earlier = headers.get(name)
     headers.set(name, earlier === undefined ? value : `${earlier}, ${value}`)
   })
-  return {
+  const handshake: Handshake = {
     sessionId: randomUUID(),
     method: request.getMethod(),
     path: request.getUrl(),
     // Undefined for a request without `?`, whatever its type says.
     query: request.getQuery() ?? '',
     headers,
-    remoteAddress: formatAddress(new Uint8Array(response.getRemoteAddress())),
+    remoteAddress: addresses.addressOf({
+      peer: formatAddress(new Uint8Array(response.getRemoteAddress())),
+      proxied: formatAddress(new Uint8Array(response.getProxiedRemoteAddress())),
+      forwardedFor: headers.get('x-forwarded-for'),
+    }),
   }
+  // A token may stand in a header and in the query.
+  return printedAs(handshake, `Handshake(${handshake.sessionId})`)
 }
 
 /** Whether the handshake is one of a browser, which cannot read the status of a refused upgrade. */
@@ -83,16 +97,6 @@ export function checkHandshake(handshake: Handshake): RelayError | null {
 export function selectSubprotocol(handshake: Handshake): string {
   const offered = handshake.headers.get('sec-websocket-protocol') ?? ''
   return offered.split(',').some(name => name.trim() === SUBPROTOCOL) ? SUBPROTOCOL : ''
-}
-
-/** IPv4 in dots, also when it comes mapped into IPv6 (RFC 4291 §2.5.5.2); IPv6 in eight groups; empty if unknown. */
-export function formatAddress(bytes: Uint8Array): string {
-  if (bytes.length === 4) return bytes.join('.')
-  if (bytes.length !== 16) return ''
-  const isMapped = bytes.subarray(0, 10).every(byte => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff
-  if (isMapped) return bytes.subarray(12).join('.')
-  const hex = Buffer.from(bytes).toString('hex')
-  return (hex.match(/.{4}/g) ?? []).map(group => group.replace(/^0{1,3}/, '')).join(':')
 }
 
 function hasToken(list: string | undefined, token: string): boolean {

@@ -9,6 +9,9 @@ import type { StreamDefaults, StreamQuery } from '../protocol/stream-request.ts'
 import type { ClientGuard } from './auth/principal.ts'
 import type { Handshake } from './handshake.ts'
 import type { ServerMetrics } from './metrics.ts'
+import { ClientAddresses } from './proxies.ts'
+import type { ProxyOptions } from './proxies.ts'
+import type { TlsLog, TlsOptions } from './tls-files.ts'
 
 /**
  * How a refused handshake is told. `http`: status and JSON body. `websocket`: the handshake is completed, then `Error` and
@@ -41,6 +44,11 @@ export interface ClientServerOptions {
    * say so. Not with port 0. Default false: a port in use is an error.
    */
   readonly sharePort?: boolean
+  /** Default: no TLS. */
+  readonly tls?: TlsOptions | null
+  readonly tlsLog?: TlsLog
+  /** Who may say for whom a connection is. Default: nobody. */
+  readonly proxies?: ProxyOptions
   /** Largest message of a client. Default 64 KiB; the native limit, which has no Close frame, is four times as high. */
   readonly maxMessageBytes?: number
   /** Where the native socket starts to drop what is sent to a slow client. Above the session's soft limit. Default 256 KiB. */
@@ -51,6 +59,8 @@ export interface ClientServerOptions {
   readonly handshakeTimeoutMs?: number
   /** Time for a slow client to read what was left for it before the Close frame. Default 10000. */
   readonly closeTimeoutMs?: number
+  /** Pings and pongs of one client. Default 10. */
+  readonly pingsPerSecond?: number
   /** TCP connections, sessions included; more are closed at once. Default: no cap. */
   readonly maxConnections?: number | null
   /** Default `auto`. */
@@ -68,7 +78,7 @@ export interface ClientServerOptions {
 }
 
 /** The options, complete and checked. */
-export type ClientServerSettings = Required<ClientServerOptions>
+export type ClientServerSettings = Required<ClientServerOptions> & { readonly addresses: ClientAddresses }
 
 interface Bounds {
   readonly min: number
@@ -84,8 +94,12 @@ const BOUNDS = {
   idleTimeoutSeconds: { min: 8, max: 960, multipleOf: 4 },
   handshakeTimeoutMs: bounds(100, 60_000),
   closeTimeoutMs: bounds(100, 60_000),
+  pingsPerSecond: bounds(1, 1000),
   maxConnections: bounds(1, 1_000_000),
 } satisfies Partial<Record<keyof ClientServerOptions, Bounds>>
+
+const NO_TLS_LOG: TlsLog = { certificateOnUse: () => {}, certificateOnFailure: () => {} }
+const NO_PROXIES: ProxyOptions = { trustedProxies: [], proxyProtocol: false }
 
 const HANDSHAKE_ERRORS: readonly HandshakeErrors[] = ['auto', 'http', 'websocket']
 
@@ -95,11 +109,16 @@ export function resolveClientServerOptions(options: ClientServerOptions): Client
     host: '127.0.0.1',
     port: 8080,
     sharePort: false,
+    tls: null,
+    tlsLog: NO_TLS_LOG,
+    proxies: NO_PROXIES,
+    addresses: new ClientAddresses(options.proxies ?? NO_PROXIES),
     maxMessageBytes: 64 * 1024,
     clientHardBufferBytes: 256 * 1024,
     idleTimeoutSeconds: 32,
     handshakeTimeoutMs: 5000,
     closeTimeoutMs: 10_000,
+    pingsPerSecond: 10,
     maxConnections: null,
     handshakeErrors: 'auto',
     guard: null,

@@ -69,6 +69,20 @@ export function writeRefusal(response: HttpResponse, refusal: HttpRefusal, hasBo
   })
 }
 
+/**
+ * The same, as the only answer of its connection. Not within the handler of the request: until it is answered the native
+ * library takes no other, also of those that came in the same packet.
+ */
+export function answerAlone(response: HttpResponse, refusal: HttpRefusal, hasBody = true): void {
+  let isAborted = false
+  response.onAborted(() => {
+    isAborted = true
+  })
+  setImmediate(() => {
+    if (!isAborted) writeRefusal(response, { ...refusal, mustClose: true }, hasBody)
+  })
+}
+
 /** Whether the error has a Close frame at all. One without is told by HTTP, whoever asks. */
 export function canRefuseBySocket(error: RelayError): boolean {
   return error.definition.closeCode !== null
@@ -91,6 +105,7 @@ export class RefusedSocket implements SocketHandlers {
   }
 
   socketOnMessage(): void {}
+  socketOnPing(): void {}
   socketOnDrain(): void {}
   socketOnClose(): void {}
 }

@@ -12,7 +12,7 @@ import type { ClientGuard } from './auth/principal.ts'
 import type { Handshake } from './handshake.ts'
 import { readHandshake } from './handshake.ts'
 import type { ClientServerSettings } from './options.ts'
-import { httpRefusal, writeRefusal } from './refusal.ts'
+import { answerAlone, httpRefusal, writeRefusal } from './refusal.ts'
 import { reportHandshake, reportRefusal } from './upgrade.ts'
 
 export const TOKENS_PATH = '/v1/tokens'
@@ -40,7 +40,7 @@ export class TokenRequest {
     this.#settings = settings
     this.#guard = guard
     this.#response = response
-    this.#handshake = readHandshake(response, request)
+    this.#handshake = readHandshake(response, request, settings.addresses)
   }
 
   /** `refusal`: what the server says to everybody now. Never throws. */
@@ -81,7 +81,7 @@ export class TokenRequest {
         this.#response.writeStatus('201 Created')
         this.#response.writeHeader('Content-Type', 'application/json')
         this.#response.writeHeader('Cache-Control', 'no-store')
-        this.#response.end(JSON.stringify(issued))
+        this.#response.end(JSON.stringify(issued), this.#settings.addresses.isOneRequest)
       })
     } catch (error) {
       this.#refuse(error)
@@ -95,7 +95,9 @@ export class TokenRequest {
     const error = reason instanceof RelayError ? reason : new RelayError('internal', { cause: reason })
     reportRefusal(this.#settings, this.#handshake, error, null)
     reportHandshake(this.#settings, 'rejected', error.code, null)
-    writeRefusal(this.#response, httpRefusal(error, this.#handshake.sessionId))
+    const refusal = httpRefusal(error, this.#handshake.sessionId)
+    if (this.#settings.addresses.isOneRequest) answerAlone(this.#response, refusal)
+    else writeRefusal(this.#response, refusal)
   }
 
   #settle(): void {

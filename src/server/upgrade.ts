@@ -75,6 +75,7 @@ export class UpgradeAttempt {
   /** What a client that comes back asks for. */
   #claim: ResumeQuery | null = null
   #isSettled = false
+  #isListening = false
 
   constructor(
     context: UpgradeContext,
@@ -86,16 +87,35 @@ export class UpgradeAttempt {
     this.#response = response
     this.#socketContext = socketContext
     this.#startedMs = context.settings.clock.monotonicMs()
-    this.#handshake = readHandshake(response, request)
+    this.#handshake = readHandshake(response, request, context.settings.addresses)
   }
 
   /** Settles the attempt, or leaves it to `authorize`, the clock and the client. Never throws. */
   start(): void {
+    // Until it is settled the native library takes no other request of this connection, also of the same packet.
+    if (!this.#isOneRequest) return this.#begin()
+    this.#listenForAbort()
+    setImmediate(() => {
+      if (!this.#isSettled) this.#begin()
+    })
+  }
+
+  #begin(): void {
     try {
       this.#check()
     } catch (error) {
       this.#refuse(this.#toRelayError(error))
     }
+  }
+
+  get #isOneRequest(): boolean {
+    return this.#context.settings.addresses.isOneRequest
+  }
+
+  #listenForAbort(): void {
+    if (this.#isListening) return
+    this.#isListening = true
+    this.#response.onAborted(() => this.#clientOnAbort())
   }
 
   #check(): void {
@@ -133,8 +153,8 @@ export class UpgradeAttempt {
   /** `next` may throw. */
   #wait<Value>(pending: Promise<Value>, next: (value: Value) => void): void {
     const { clock, handshakeTimeoutMs } = this.#context.settings
+    this.#listenForAbort()
     if (this.#timer === null) {
-      this.#response.onAborted(() => this.#clientOnAbort())
       this.#timer = clock.setTimer(handshakeTimeoutMs, () =>
         this.#refuse(new RelayError('handshake_timeout')),
       )
@@ -218,7 +238,8 @@ export class UpgradeAttempt {
 
   #refuseByHttp(error: RelayError): void {
     this.#settle('rejected', error.code)
-    writeRefusal(this.#response, httpRefusal(error, this.#handshake.sessionId))
+    const refusal = httpRefusal(error, this.#handshake.sessionId)
+    writeRefusal(this.#response, this.#isOneRequest ? { ...refusal, mustClose: true } : refusal)
   }
 
   #upgrade(handlers: SocketHandlers, sessionId: string): void {

@@ -8,11 +8,13 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js'
+import type { AppOptions, TemplatedApp, us_listen_socket } from 'uWebSockets.js'
 
 /** What this folder uses of the library. `listen` has a fourth form that the package's own types leave out. */
 export interface Uws {
   App(): UwsApp
+  /** Throws without a reason when the files cannot be used. */
+  SSLApp(options: AppOptions): UwsApp
   readonly DISABLED: number
   readonly LIBUS_LISTEN_EXCLUSIVE_PORT: number
   us_listen_socket_close(listenSocket: us_listen_socket): void
@@ -20,6 +22,10 @@ export interface Uws {
 }
 
 export interface UwsApp extends Omit<TemplatedApp, 'listen'> {
+  /** Hands accepted connections to another app of the same kind; several get them in turn. Not in the package's own types. */
+  addChildAppDescriptor(descriptor: AppDescriptor): void
+  removeChildAppDescriptor(descriptor: AppDescriptor): void
+  getDescriptor(): AppDescriptor
   /** Calls back before it returns: with `false` when the address cannot be bound. */
   listen(
     host: string,
@@ -28,6 +34,9 @@ export interface UwsApp extends Omit<TemplatedApp, 'listen'> {
     onListen: (socket: us_listen_socket | false) => void,
   ): void
 }
+
+/** Opaque: names an app among the apps of a process. */
+export type AppDescriptor = unknown
 
 /** The build in use, for the build-info metric. */
 export interface UwsBuild {
@@ -83,8 +92,13 @@ export async function loadUws(candidates: readonly UwsCandidate[] = CANDIDATES):
 
 function isUws(value: unknown): value is Uws {
   if (typeof value !== 'object' || value === null) return false
-  const { App, us_listen_socket_close: close, us_socket_local_port: localPort } = value as Partial<Uws>
-  return [App, close, localPort].every(member => typeof member === 'function')
+  const {
+    App,
+    SSLApp,
+    us_listen_socket_close: close,
+    us_socket_local_port: localPort,
+  } = value as Partial<Uws>
+  return [App, SSLApp, close, localPort].every(member => typeof member === 'function')
 }
 
 function readVersion(packageName: string): string {

@@ -4,6 +4,7 @@
  */
 import type { RelayError } from '../errors.ts'
 import type { ResumeQuery } from '../protocol/resume-query.ts'
+import type { WarningCode } from '../protocol/server-messages.ts'
 import type { StreamQuery, StreamRequest } from '../protocol/stream-request.ts'
 import type { TraceParent } from '../protocol/trace-parent.ts'
 import type { ClientListener, ClientPort } from './ports.ts'
@@ -18,6 +19,13 @@ export interface ClientAccess {
   refusalOf(stream: StreamRequest): RelayError | null
   /** `null`, or what ends the session now: the allowance ran out. Asked at every tick. */
   endOf(nowMs: number): RelayError | null
+  /** What the client should be told now. Asked at every tick; answers each once. */
+  takeWarning(): WarningCode | null
+  /**
+   * A fresh token of the same client. Resolves with when the session would end with it, ms since 1970; `null`: it does
+   * not. Rejects with a `RelayError`.
+   */
+  renew(token: string): Promise<number | null>
 }
 
 /** Of a client that wants to be able to come back: its session may outlive its socket. */

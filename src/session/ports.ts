@@ -48,7 +48,7 @@ export interface ClientListener {
   clientOnDrain?(): void
   /** Called exactly once; afterwards the port is dead. */
   clientOnClose(end: ClientEnd): void
-  /** A bug in a handler of this socket. The session ends with `internal`. */
+  /** A `RelayError`: the socket wants the session to end with it. Anything else is a bug, and ends it with `internal`. */
   clientOnFailure(error: unknown): void
 }
 

@@ -105,6 +105,8 @@ export class SessionRegistry implements SessionHost {
       session.tick(nowMs)
       const overrun = access?.endOf(nowMs) ?? null
       if (overrun !== null) session.finishWith(overrun)
+      const warning = access?.takeWarning() ?? null
+      if (warning !== null) session.warn(warning)
     }
     this.#desk.tick(nowMs)
   }

@@ -22,6 +22,8 @@ export function startRecord({ sessionId, query, remoteAddress, access }: Session
 }
 
 export interface SessionFigures {
+  /** Effective ones, by wire name; `null` before they were known. */
+  readonly parameters: Readonly<Record<string, string>> | null
   readonly receivedBytes: number
   /** Of compressed audio only the results tell how long it was. */
   readonly audioSeconds: number
@@ -38,6 +40,7 @@ export interface SessionFigures {
 }
 
 const NO_AUDIO: SessionFigures = {
+  parameters: null,
   receivedBytes: 0,
   audioSeconds: 0,
   silenceSeconds: 0,
@@ -59,6 +62,7 @@ export function sessionFigures(
   if (parts === null || link === null) return NO_AUDIO
   const { audio, forwarder, request } = parts
   return {
+    parameters: request.parameters.wire,
     receivedBytes: audio.receivedBytes,
     audioSeconds: request.parameters.isPcm ? audio.timeline.clientSeconds : forwarder.lastEndSeconds,
     silenceSeconds: audio.silenceSeconds,
@@ -76,7 +80,7 @@ function principalOf(access: ClientAccess | undefined): SessionRecord {
 }
 
 export function endRecord(
-  { sessionId, access }: SessionRequest,
+  { sessionId, access, query }: SessionRequest,
   code: ErrorCode,
   error: RelayError | null,
   durationSeconds: number,
@@ -89,6 +93,8 @@ export function endRecord(
     ...principalOf(access),
     reason: code,
     class: ERRORS[code].class,
+    // What a Configure message said was not known at the start.
+    ...(query.kind === 'configure' && figures.parameters !== null ? { parameters: figures.parameters } : {}),
     ...(error?.detail == null ? {} : { detail: error.detail }),
     duration_seconds: roundMs(durationSeconds),
     audio_bytes: figures.receivedBytes,

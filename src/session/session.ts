@@ -24,6 +24,7 @@ import { TokenBucket } from './pace.ts'
 import { Outbox } from './outbox.ts'
 import type { ClientEnd, ClientPort, Restart, SessionLog, UpstreamOpening } from './ports.ts'
 import type { SessionTrace, SessionTracer } from './ports.ts'
+import { AccessRenewal } from './renewal.ts'
 import type { ResumableSession } from './resumable-client.ts'
 import { endRecord, sessionFigures, startRecord, type SessionFigures } from './session-record.ts'
 import { SessionWatch } from './session-watch.ts'
@@ -62,6 +63,7 @@ export class Session implements ResumableSession, LinkOwner {
   #outcome: RelayError | null = null
   readonly #watch: SessionWatch
   readonly #outbox: Outbox
+  readonly #renewal: AccessRenewal
 
   constructor(request: SessionRequest, client: ClientPort, deps: SessionDependencies) {
     this.id = request.sessionId
@@ -77,6 +79,7 @@ export class Session implements ResumableSession, LinkOwner {
       softBufferBytes: limits.clientSoftBufferBytes,
       onSlow: () => this.#fail('slow_consumer'),
     })
+    this.#renewal = new AccessRenewal(request.access, this.#outbox, this)
     const watchActions = {
       look: () => ({ state: this.#state, parts: this.#parts }),
       warn: (code: WarningCode) => this.#outbox.warn(code),
@@ -173,6 +176,8 @@ export class Session implements ResumableSession, LinkOwner {
       case 'Resume':
         this.#isPausing = false
         return this.#state === 'parked' ? this.#unpark() : undefined
+      case 'Authenticate':
+        return this.#renewal.renew(result.message.token)
       case 'Configure':
         return this.#configure(result.message.given)
     }
@@ -191,7 +196,8 @@ export class Session implements ResumableSession, LinkOwner {
   }
 
   clientOnFailure(error: unknown): void {
-    this.#failInternal(error)
+    if (error instanceof RelayError) this.#endWith(error)
+    else this.#failInternal(error)
   }
 
   clientOnResume(awayMs: number): void {
@@ -251,6 +257,10 @@ export class Session implements ResumableSession, LinkOwner {
   /** Tells the client to move on; the session goes on for now. */
   announceDrain(reconnectInMs: number): void {
     if (this.#state !== 'closed') this.#outbox.send(drainingMessage(reconnectInMs))
+  }
+
+  warn(code: WarningCode): void {
+    this.#outbox.warnOf(code)
   }
 
   /** Ends the audio here, delivers what is final, then closes with the error. */

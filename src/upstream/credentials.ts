@@ -7,6 +7,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
+import { printedAs } from '../secret.ts'
 import { expiryOf, findCredentialProblem } from './aws-credentials.ts'
 import type { AwsCredentials } from './aws-credentials.ts'
 import { createCredentialChain } from './credential-chain.ts'
@@ -216,12 +217,8 @@ class RefreshingCredentials implements CredentialSource {
     const problem = findCredentialProblem(given)
     if (problem !== null) throw new UnusableCredentials('credentials_invalid', problem)
     const { accessKeyId, secretAccessKey, sessionToken, expiration } = given
-    const credentials: AwsCredentials = Object.freeze({
-      accessKeyId,
-      secretAccessKey,
-      sessionToken,
-      expiration,
-    })
+    const own: AwsCredentials = { accessKeyId, secretAccessKey, sessionToken, expiration }
+    const credentials = Object.freeze(printedAs(own, 'AwsCredentials(…redacted)'))
     const expiresAtMs = expiryOf(credentials)
     if (Number.isNaN(expiresAtMs))
       throw new UnusableCredentials('credentials_invalid', 'expiration_unreadable')

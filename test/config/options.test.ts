@@ -192,6 +192,15 @@ const BREAKING: Readonly<Record<string, Partial<RelayOptions>>> = {
   'deadline-takes-a-connect': { connectTimeoutMs: 15_001 },
   'deadline-takes-credentials': { credentialsTimeoutMs: 15_001 },
   'signature-outlives-connect': { presignExpiresSeconds: 4 },
+  'tls-takes-both': { tlsCertFile: '/tls.crt' },
+  'proxies-are-networks': { trustedProxies: ['10.0.0.0/33'] },
+  'proxy-protocol-of-somebody': { proxyProtocol: true },
+  'proxy-protocol-without-tls': {
+    proxyProtocol: true,
+    trustedProxies: ['10.0.0.0/8'],
+    tlsCertFile: '/tls.crt',
+    tlsKeyFile: '/tls.key',
+  },
   'endpoint-or-variant': { endpoint: 'wss://vpce.example', fips: true },
 }
 
@@ -224,6 +233,7 @@ t.test('the rules leave room for what is sound', async t => {
     { endpoint: 'ws://127.0.0.1:4000' },
     { endpoint: 'https://vpce-1.example:8443/', region: 'us-gov-west-1' },
     { fips: true, dualStack: true },
+    { trustedProxies: ['192.0.2.7', '10.0.0.0/8', 'fd00::/8', '::1', '0.0.0.0/0'], proxyProtocol: true },
     { maxSessionMs: 2000, sessionWarningMs: 0 },
   ]
   for (const overrides of sound) t.match(resolveOptions({ overrides }).options, overrides)

@@ -73,6 +73,11 @@ const REFUSED: readonly (readonly [values: Readonly<Record<string, unknown>>, me
     { emulator: { enabled: true }, aws: { existingSecret: 'keys' } },
     /aws.existingSecret is set, but the emulator/,
   ],
+  [
+    { tls: { existingSecret: 'tls' }, config: { proxyProtocol: true, trustedProxies: ['10.0.0.0/8'] } },
+    /before TLS/,
+  ],
+  [{ tls: { existingSecret: 'tls' }, config: { tlsCertFile: '/a' } }, /tls.existingSecret brings its own/],
   [{ serviceAccount: { create: false, annotations: { a: 'b' } } }, /serviceAccount.annotations are set/],
 ]
 

@@ -83,7 +83,9 @@ t.test('only the principal of a session comes back, and it counts once all the w
     })
   }
   const open = async (name: string, query: string): Promise<RelayClient> => {
-    const client = new RelayClient(`${world.url}?${query}`, { authorization: `Bearer ${keyOf(name)}` })
+    const client = new RelayClient(`${world.url}?${query}`, {
+      headers: { authorization: `Bearer ${keyOf(name)}` },
+    })
     t.teardown(() => client.webSocket.terminate())
     return client
   }

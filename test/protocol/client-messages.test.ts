@@ -48,6 +48,13 @@ t.test('KeepAlive, Pause, Resume and Configure', async t => {
   )
 })
 
+t.test('Authenticate carries a token, as it stands', async t => {
+  t.strictSame(readClientMessage('{"type":"authenticate","token":"eyJ.a.b","more":1}'), {
+    ok: true,
+    message: { type: 'Authenticate', token: 'eyJ.a.b' },
+  })
+})
+
 t.test('audio in text is told where audio belongs', async t => {
   for (const text of [
     '{"event":"media","media":{"payload":"AAAA"}}',
@@ -73,11 +80,17 @@ t.test('everything else is refused with a rule', async t => {
     ['{"eof":0}', /"type"/],
     ['{"eof":1,"more":1}', /"type"/],
     ['{"type":"Finalize"}', /cannot end a segment/],
-    ['{"type":"Begin"}', /one of CloseStream, KeepAlive, Pause, Resume, Configure/],
+    ['{"type":"Begin"}', /one of CloseStream, KeepAlive, Pause, Resume, Authenticate, Configure/],
     ['{"type":"constructor"}', /one of/],
     ['{"__proto__":{"type":"KeepAlive"}}', /"type"/],
     [deep, /JSON object/],
     [`{"a":${deep.slice(0, 4000)}`, /JSON object/],
+    ...['', ',"token":""', ',"token":1', ',"token":null', ',"token":["canary"]'].map(
+      (token): [string, RegExp] => [
+        `{"type":"Authenticate"${token}}`,
+        /^"token" of Authenticate must be a string that is not empty\.$/,
+      ],
+    ),
     ['{"type":"Configure","sample-rate":1e999}', /not so: sample-rate\.$/],
     ['{"type":"Configure","a":null,"b":[1],"c":{"d":1},"e":"fine"}', /not so: a, b, c\.$/],
     ['{"type":"Configure","__proto__":{"x":1}}', /not so: __proto__\.$/],

@@ -60,6 +60,7 @@ function openSocket(options: Partial<ClientSocketOptions> = {}) {
     {
       maxMessageBytes: 100,
       closeTimeoutMs: 10_000,
+      pingsPerSecond: 10,
       clock,
       metrics,
       onFailure: error => failures.push(error),
@@ -256,6 +257,7 @@ t.test('a host that cannot open a session closes the client with internal', test
     {
       maxMessageBytes: 100,
       closeTimeoutMs: 10_000,
+      pingsPerSecond: 10,
       clock: new ManualClock(),
       metrics: new RecordingMetrics(),
       onFailure: error => failures.push(error),
@@ -280,6 +282,7 @@ t.test('a session that closes while it is being made is told of its end once it 
     {
       maxMessageBytes: 100,
       closeTimeoutMs: 10_000,
+      pingsPerSecond: 10,
       clock: new ManualClock(),
       metrics,
       onFailure: error => t.fail(String(error)),
@@ -318,5 +321,20 @@ t.test('counts violations, and survives figures that fail', test => {
   failing.native.goAway(1006, 'Received invalid UTF-8')
   test.same(failing.session.ends, [{ code: 'invalid_utf8', closeCode: 1006 }])
   test.match(failing.failures, [{ message: 'no metrics' }])
+  test.end()
+})
+
+t.test('more pings than allowed are a failure with a code, and none once a close was decided', test => {
+  const { clock, session, socket } = openSocket({ pingsPerSecond: 1 })
+  socket.socketOnPing()
+  socket.socketOnPing()
+  test.same(session.failures, [])
+  clock.advance(1000)
+  socket.socketOnPing()
+  test.same(session.failures, [], 'one more a second')
+  socket.socketOnPing()
+  test.match(session.failures, [{ code: 'rate_limited', message: 'A client may send 1 pings a second.' }])
+  socket.socketOnPing()
+  test.equal(session.failures.length, 1)
   test.end()
 })

@@ -1,6 +1,11 @@
 import { join } from 'node:path'
 import t from 'tap'
-import { openFilesRule, readOpenFileLimit, sessionCapacity } from '../../src/server/file-limit.ts'
+import {
+  connectionCapacity,
+  openFilesRule,
+  readOpenFileLimit,
+  sessionCapacity,
+} from '../../src/server/file-limit.ts'
 
 t.test('the soft limit of open files is read from the system', async t => {
   const limit = readOpenFileLimit()
@@ -20,6 +25,13 @@ t.test('two files a session, and some for the process', async t => {
   t.equal(sessionCapacity(20_000), 9872)
   t.equal(sessionCapacity(256), 0)
   t.equal(sessionCapacity(100), 0)
+})
+
+t.test('connections may take what the streams of all sessions leave', async t => {
+  t.equal(connectionCapacity(372, 1000), 500)
+  t.equal(connectionCapacity(1000, 1000), 1)
+  t.equal(connectionCapacity(10, 1e9), 1_000_000)
+  t.equal(connectionCapacity(10, null), null)
 })
 
 t.test('sessions beyond the files of all processes break a rule, which is told in words', async t => {

@@ -1,11 +1,7 @@
 import t from 'tap'
 import type { Handshake } from '../../src/server/handshake.ts'
-import {
-  checkHandshake,
-  formatAddress,
-  isFromBrowser,
-  selectSubprotocol,
-} from '../../src/server/handshake.ts'
+import { checkHandshake, isFromBrowser, selectSubprotocol } from '../../src/server/handshake.ts'
+import { formatAddress } from '../../src/server/proxies.ts'
 
 const PROPER = {
   host: 'relay.test',

@@ -3,6 +3,7 @@ import { loadUws, UwsLoadError } from '../../src/server/uws.ts'
 
 const API = {
   App: () => ({}),
+  SSLApp: () => ({}),
   us_listen_socket_close: () => {},
   us_socket_local_port: () => 0,
 }

@@ -10,7 +10,7 @@ export function hasProgram(
   program: string,
 ): boolean {
   if (spawnSync(program, ['--version']).error === undefined) return true
-  const text = `${program} is not installed (apt-get install prometheus); nothing was checked`
+  const text = `${program} is not installed (apt-get install ${program}); nothing was checked`
   if (process.env['CI'] === 'true') t.fail(text)
   else t.comment(text)
   return false

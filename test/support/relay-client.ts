@@ -2,7 +2,7 @@
  * A client of the relay over `ws`: collects what it is told, and sends audio in any cut.
  */
 import { once } from 'node:events'
-import { WebSocket } from 'ws'
+import { WebSocket, type ClientOptions } from 'ws'
 
 export type ServerMessage = Readonly<Record<string, unknown>> & { readonly type: string }
 
@@ -20,8 +20,8 @@ export class RelayClient {
   #close: ClientClose | null = null
   readonly #wakers = new Set<() => void>()
 
-  constructor(url: string, headers: Readonly<Record<string, string>> = {}) {
-    this.webSocket = new WebSocket(url, { perMessageDeflate: false, headers })
+  constructor(url: string, options: ClientOptions = {}) {
+    this.webSocket = new WebSocket(url, { perMessageDeflate: false, ...options })
     this.webSocket.on('message', data => {
       this.messages.push(JSON.parse((data as Buffer).toString()) as ServerMessage)
       this.receivedAtMs.push(performance.now())
@@ -42,9 +42,9 @@ export class RelayClient {
   static async open(
     t: { teardown(action: () => unknown): void },
     url: string,
-    headers: Readonly<Record<string, string>> = {},
+    options: ClientOptions = {},
   ): Promise<RelayClient> {
-    const client = new RelayClient(url, headers)
+    const client = new RelayClient(url, options)
     t.teardown(() => client.webSocket.terminate())
     await once(client.webSocket, 'open')
     return client

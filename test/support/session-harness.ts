@@ -2,6 +2,7 @@
 import type { Clock } from '../../src/clock.ts'
 import { readStreamQuery, type StreamDefaults, type StreamQuery } from '../../src/protocol/stream-request.ts'
 import { AdmissionGate } from '../../src/session/admission-gate.ts'
+import type { ClientAccess } from '../../src/session/host.ts'
 import type { SessionLimits } from '../../src/session/limits.ts'
 import type { ClientListener, SessionTracer } from '../../src/session/ports.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
@@ -166,7 +167,7 @@ function createRegistry(
 export function startSession(
   queryString = '',
   limits: Partial<SessionLimits> = {},
-  createTracer?: TracerFactory,
+  { access, createTracer }: { access?: ClientAccess; createTracer?: TracerFactory } = {},
 ): Harness {
   const client = new MemoryClient()
   const { clock, dialer, frameMemory, log, metrics, registry } = createRegistry(limits, 10, createTracer)
@@ -174,6 +175,7 @@ export function startSession(
     sessionId: SESSION_ID,
     query: queryOf(queryString),
     remoteAddress: '192.0.2.1',
+    ...(access === undefined ? {} : { access }),
   })
   client.listener = listener
   const harness: Harness = {

@@ -9,6 +9,7 @@ import {
   type EmulatorOptions,
 } from '../../src/emulator/index.ts'
 import type { FaultAction, FaultScriptInput, StreamRecord } from '../../src/emulator/index.ts'
+import type { ClientOptions } from 'ws'
 import { createLogger } from '../../src/log.ts'
 import { createRelay, type Relay, type RelayAddresses, type RelayDependencies } from '../../src/relay.ts'
 import type { RelayOptions } from '../../src/config/options.ts'
@@ -45,7 +46,7 @@ export interface RunningRelay extends RelayAddresses {
   readonly relay: Relay
   readonly log: LogRecorder
   /** Opens a client; `query` goes behind `/v1/stream`. */
-  connect(query?: string): Promise<RelayClient>
+  connect(query?: string, options?: ClientOptions): Promise<RelayClient>
   scrape(): Promise<MetricValues>
 }
 
@@ -69,7 +70,8 @@ export async function startRelay(
     ...addresses,
     relay,
     log,
-    connect: (query = '') => RelayClient.open(t, `${addresses.url}${query === '' ? '' : `?${query}`}`),
+    connect: (query = '', webSocket = {}) =>
+      RelayClient.open(t, `${addresses.url}${query === '' ? '' : `?${query}`}`, webSocket),
     scrape: () => scrapeMetrics(addresses.opsUrl),
   }
 }

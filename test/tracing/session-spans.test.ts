@@ -20,9 +20,9 @@ function startTraced(query = '', limits: Partial<SessionLimits> = {}): Traced {
   const exporter = new InMemorySpanExporter()
   const provider = new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] })
   const tracer = provider.getTracer('test')
-  const harness = startSession(query, limits, clock => ({
-    sessionOnStart: request => new SessionSpans(tracer, clock, request),
-  }))
+  const harness = startSession(query, limits, {
+    createTracer: clock => ({ sessionOnStart: request => new SessionSpans(tracer, clock, request) }),
+  })
   const startedMs = harness.clock.now()
   const seconds = ([whole, ns]: readonly [number, number]): string =>
     (whole - startedMs / 1000 + ns / 1e9).toFixed(1)

@@ -39,6 +39,14 @@
 {{- if and $v.metrics.serviceMonitor.enabled $v.metrics.podMonitor.enabled -}}
 {{- fail "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled are both true: everything would be counted twice. Choose one." -}}
 {{- end -}}
+{{- if $v.tls.existingSecret -}}
+{{- if or $v.config.tlsCertFile $v.config.tlsKeyFile -}}
+{{- fail "config.tlsCertFile or config.tlsKeyFile is set, but tls.existingSecret brings its own. Choose one." -}}
+{{- end -}}
+{{- if $v.config.proxyProtocol -}}
+{{- fail "tls.existingSecret is set, but the header of config.proxyProtocol would have to come before TLS. Choose one." -}}
+{{- end -}}
+{{- end -}}
 {{- if $v.emulator.enabled -}}
 {{- if $v.config.endpoint -}}
 {{- fail "config.endpoint is set, but emulator.enabled makes the relay use the emulator. Choose one." -}}

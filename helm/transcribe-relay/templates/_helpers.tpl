@@ -75,7 +75,16 @@ app.kubernetes.io/managed-by: {{ $.Release.Service }}
 {{- if .Values.emulator.enabled -}}
 {{- $_ := set $config "endpoint" (printf "ws://%s-emulator:%d" (include "transcribe-relay.fullname" .) 8443) -}}
 {{- end -}}
+{{- if .Values.tls.existingSecret -}}
+{{- $_ := set $config "tlsCertFile" "/etc/transcribe-relay-tls/tls.crt" -}}
+{{- $_ := set $config "tlsKeyFile" "/etc/transcribe-relay-tls/tls.key" -}}
+{{- end -}}
 {{- toPrettyJson $config -}}
+{{- end -}}
+
+{{/* How clients speak to the relay. */}}
+{{- define "transcribe-relay.scheme" -}}
+{{- if or .Values.tls.existingSecret .Values.config.tlsCertFile -}}wss{{- else -}}ws{{- end -}}
 {{- end -}}
 
 {{/* Seconds that stopping can take: the wait for load balancers, the drain, its spread, the last results, and the closing handshakes. */}}

@@ -11,6 +11,7 @@ import type { Exposition } from '../../metrics/snapshot.ts'
 import type { WorkerState } from '../../metrics/workers.ts'
 import { PrimaryMetrics, WORKER_STATES } from '../../metrics/workers.ts'
 import { memoryLimit } from '../../relay/admission.ts'
+import { clientUrl } from '../../relay/network.ts'
 import { reachableHost } from '../../server/address.ts'
 import { longestDrainMs } from '../../relay/drain.ts'
 import { openFilesRule } from '../../server/file-limit.ts'
@@ -113,7 +114,7 @@ class Primary implements SupervisorEvents {
       this.#logger.info('workers started', {
         workers: this.#workers,
         pids: [...supervisor.pids.values()],
-        listening: `ws://${reachableHost(host)}:${port}/v1/stream`,
+        listening: clientUrl({ host, port }, this.#options),
         operations: `http://${reachableHost(operations.host)}:${operations.port}`,
       })
       return loggedService(

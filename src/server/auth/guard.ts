@@ -25,8 +25,10 @@ import { createJwtParts } from './jwt-setup.ts'
 import type { AccessLog, AccessOptions } from './options.ts'
 import { OriginList } from './origins.ts'
 import type { AdmittedClient, ClientGuard, Principal } from './principal.ts'
+import { TokenExpiry } from './expiry.ts'
 import { ownerOf } from './principal.ts'
-import { readToken, withoutToken } from './token-place.ts'
+import { RateLimit } from './rate-limit.ts'
+import { checkToken, readToken, withoutToken } from './token-place.ts'
 import type { UsedSession } from './usage.ts'
 import { dayUsedUp, UsageLedger } from './usage.ts'
 import { WatchedFile } from './watched-file.ts'
@@ -37,6 +39,9 @@ export interface GuardDependencies {
   /** Where every session goes. */
   readonly region: string
 }
+
+/** Fresh tokens of one session: so many at once, then one in ten seconds. Each costs a signature. */
+const RENEWALS = { burst: 5, perSecond: 0.1 } as const
 
 const ANYBODY: Principal = Object.freeze({ name: null, method: 'none', grants: NO_GRANTS_LIMIT })
 
@@ -149,20 +154,44 @@ export class AccessGuard implements ClientGuard {
     }
   }
 
-  #enter({ grants, method, name }: Principal, leave: () => void): AdmittedClient {
+  #enter(who: Principal, leave: () => void): AdmittedClient {
+    const { grants, method, name } = who
     const { clock } = this.#deps
+    const expiry = new TokenExpiry(this.#options, clock, who.expiresAtMs ?? null)
+    const renewals = new RateLimit(RENEWALS.perSecond, clock.monotonicMs(), RENEWALS.burst)
     const used = this.#startUsage({ grants, method, name }, leave)
     const startedMs = clock.monotonicMs()
     return Object.freeze({
       principal: name,
       method,
       refusalOf: (stream: StreamRequest) => refusalOfStream(grants, stream),
-      endOf: (nowMs: number) => this.#endOf(grants, used, nowMs - startedMs, nowMs),
+      endOf: (nowMs: number) => expiry.endOf() ?? this.#endOf(grants, used, nowMs - startedMs, nowMs),
+      takeWarning: () => (expiry.takeWarning() ? ('token_expiring' as const) : null),
+      renew: async (token: string) => {
+        if (renewals.take(clock.monotonicMs()) > 0) throw new RelayError('rate_limited')
+        return this.#renew(who, token, expiry)
+      },
       release: () => {
         leave()
         used?.release()
       },
     })
+  }
+
+  /** What the client may do stays what it was at the start. */
+  async #renew(before: Principal, text: string, expiry: TokenExpiry): Promise<number | null> {
+    if (!this.#takesTokens) return null
+    const fresh = await this.#principalOf(checkToken(text))
+    if (ownerOf(fresh) !== ownerOf(before)) {
+      throw new RelayError('forbidden', {
+        message: 'The fresh token is not of the client that began the session.',
+      })
+    }
+    if (fresh.token !== undefined) {
+      this.#tokens?.checkUnused(fresh.token)
+      this.#tokens?.use(fresh.token)
+    }
+    return expiry.renew(fresh.expiresAtMs ?? null)
   }
 
   /** The tokens of a key count with the key. `leave` is called where there is no room. */

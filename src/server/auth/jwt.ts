@@ -51,7 +51,12 @@ export class JwtVerifier {
       currentDate: new Date(this.#clock.now()),
       requiredClaims: ['exp', 'sub'],
     })
-    return { name: nameOf(payload.sub), method: 'jwt', grants: readGrants(payload[grantsClaim]) }
+    return {
+      name: nameOf(payload.sub),
+      method: 'jwt',
+      grants: readGrants(payload[grantsClaim]),
+      expiresAtMs: (payload.exp ?? 0) * 1000,
+    }
   }
 }
 

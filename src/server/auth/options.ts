@@ -2,9 +2,10 @@
  * What the guard is told. Values, bounds and documentation are in `config/options-access`; here they are only read.
  */
 import type { AddressLimitOptions } from './address-limits.ts'
+import type { ExpiryOptions } from './expiry.ts'
 import type { OriginOptions } from './origins.ts'
 
-export interface AccessOptions extends AddressLimitOptions, OriginOptions {
+export interface AccessOptions extends AddressLimitOptions, ExpiryOptions, OriginOptions {
   /** Ways to show who one is, several at once: `none`, `keys`, `jwt`, `tokens`. With `none` a client may show nothing. */
   readonly auth: readonly string[]
   /** Whether `?token=` is read. */

@@ -15,6 +15,8 @@ export interface Principal {
   readonly name: string | null
   readonly method: AuthMethod
   readonly grants: Grants
+  /** Of a token of an identity provider, ms since 1970; absent: it does not expire in the middle of a session. */
+  readonly expiresAtMs?: number
   /** Of `method` token. It is used up when the client is admitted, and not when it is refused. */
   readonly token?: ClientToken
 }

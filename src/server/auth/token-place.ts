@@ -28,8 +28,13 @@ export function readToken(handshake: Handshake, tokenInQuery: boolean): string |
   if (found.length > 1) {
     throw new RelayError('invalid_request', { message: 'The token must be given once, in one place.' })
   }
-  if (!TOKEN_PATTERN.test(token)) throw new RelayError('token_invalid', { detail: 'malformed' })
-  return token
+  return checkToken(token)
+}
+
+/** @throws RelayError `token_invalid` for what cannot be a token. */
+export function checkToken(text: string): string {
+  if (!TOKEN_PATTERN.test(text)) throw new RelayError('token_invalid', { detail: 'malformed' })
+  return text
 }
 
 /** The query of the handshake without the token. */
