@@ -156,6 +156,13 @@ function describeOption(key: OptionKey): JsonSchema {
       return { description, type: 'string', enum: definition.values }
     case 'list':
       return { description, type: 'array', maxItems: definition.maxItems, items: { type: 'string' } }
+    case 'regions':
+      return {
+        description,
+        type: 'array',
+        maxItems: definition.maxItems,
+        items: { type: ['string', 'object'], required: ['region'] },
+      }
     case 'parameters':
       return {
         description,

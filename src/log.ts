@@ -131,6 +131,30 @@ export function createDialLog(logger: Logger): {
   })
 }
 
+/** The log lines of regions and Redis; matched by shape with the ports of `upstream/` and `redis/`. */
+export function createRegionLog(logger: Logger): {
+  regionOnBreaker(record: { readonly region: string; readonly state: 'open' | 'closed' }): void
+  regionOnDrain(record: { readonly region: string; readonly isDraining: boolean }): void
+  redisOnFailure(record: object): void
+  redisOnReady(): void
+} {
+  return Object.freeze({
+    regionOnBreaker({ region, state }: { readonly region: string; readonly state: 'open' | 'closed' }): void {
+      if (state === 'open') logger.warn('region left alone', { region })
+      else logger.info('region answers again', { region })
+    },
+    regionOnDrain({ region, isDraining }: { readonly region: string; readonly isDraining: boolean }): void {
+      logger.info(isDraining ? 'region draining' : 'region resumed', { region })
+    },
+    redisOnFailure(record: object): void {
+      logger.error('redis failed', snakeCase(record))
+    },
+    redisOnReady(): void {
+      logger.info('redis answers again')
+    },
+  })
+}
+
 /** The log lines of the guard and the handshakes it refuses; matched by shape with the ports of `server/`. */
 export function createAccessLog(
   logger: Logger,

@@ -10,15 +10,18 @@ import type { RelayOptions } from './config/options.ts'
 import { resolveOptions } from './config/resolve.ts'
 import { EXPOSURE_RULE } from './config/rules.ts'
 import { streamDefaults } from './config/stream-defaults.ts'
-import { RelayError } from './errors.ts'
 import type { Logger } from './log.ts'
-import { createDialLog, createLogger, createSessionLog } from './log.ts'
+import { createLogger, createSessionLog } from './log.ts'
 import type { RelayMetrics } from './metrics/registry.ts'
 import { createMetrics } from './metrics/registry.ts'
 import type { MetricsSnapshot } from './metrics/snapshot.ts'
 import type { RelayAccess } from './relay/access.ts'
 import { createAccess } from './relay/access.ts'
-import { badOption, findEndpoint } from './relay/endpoint.ts'
+import { badOption } from './relay/endpoint.ts'
+import type { RelayUpstream } from './relay/regions.ts'
+import { createUpstream, findRegions, refusalOfUpstream } from './relay/regions.ts'
+import type { SharedState } from './relay/shared-state.ts'
+import { createSharedState } from './relay/shared-state.ts'
 import { reachableHost } from './server/address.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
@@ -27,13 +30,11 @@ import { VIOLATION_CODES } from './server/metrics.ts'
 import type { OpsServer, Readiness } from './server/ops.ts'
 import { createOpsServer } from './server/ops.ts'
 import type { Authorize } from './server/options.ts'
+import type { RegionControl } from './session/region-labels.ts'
 import { SessionRegistry } from './session/registry.ts'
-import type { Endpoint } from './transcribe/endpoints.ts'
 import type { AwsCredentials } from './upstream/aws-credentials.ts'
 import { CONNECT_REASONS } from './upstream/connect-failure.ts'
-import type { CredentialSource } from './upstream/credentials.ts'
-import { createCredentialSource, createStaticCredentials } from './upstream/credentials.ts'
-import { createDialer } from './upstream/dial.ts'
+import type { Region } from './upstream/regions.ts'
 import { VERSION } from './version.ts'
 
 /** Everything that can be replaced. Nothing is needed: the defaults are the real world. */
@@ -60,6 +61,7 @@ export interface RelayDependencies {
 export interface OperationsSources {
   readonly readiness: () => Readiness
   readonly takeSnapshot: () => Promise<MetricsSnapshot>
+  readonly regions: RegionControl
 }
 
 export interface RelayAddresses {
@@ -116,7 +118,8 @@ class RunningRelay implements Relay {
   #registry: SessionRegistry | null = null
   #server: ClientServer | null = null
   #ops: OpsServer | null = null
-  #credentials: CredentialSource | null = null
+  #upstream: RelayUpstream | null = null
+  #shared: SharedState | null = null
   #access: RelayAccess | null = null
   #starting: Promise<RelayAddresses> | null = null
   #draining: Promise<void> | null = null
@@ -150,25 +153,29 @@ class RunningRelay implements Relay {
 
   async #start(): Promise<RelayAddresses> {
     checkOpenFiles(this.#options.maxSessions)
-    const endpoint = await findEndpoint(this.#options, this.#deps.env ?? {})
-    const credentials = this.#createCredentials(endpoint.region)
-    const metrics = this.#createMetrics(credentials)
-    const registry = this.#createRegistry(endpoint, credentials, metrics)
-    const access = this.#createAccess(endpoint.region)
-    const server = this.#createServer(registry, metrics, access)
-    const ops = this.#createOperations(metrics)
-    this.#credentials = credentials
+    const regions = await findRegions(this.#options, this.#deps.env ?? {})
+    const names = regions.map(({ name }) => name)
+    const metrics = this.#createMetrics(names)
+    const shared = createSharedState(this.#options, { clock: this.#clock, logger: this.#logger, metrics })
+    const upstream = this.#createUpstream(regions, metrics, shared)
+    const registry = this.#createRegistry(names, upstream, metrics)
+    const access = this.#createAccess(names, shared)
+    const server = this.#createServer(names, registry, metrics, access)
+    const ops = this.#createOperations(metrics, upstream.dialer)
+    this.#shared = shared
+    this.#upstream = upstream
     this.#registry = registry
     this.#server = server
     this.#ops = ops
     this.#access = access
     try {
       await access.start()
-      credentials.start()
+      await shared?.start()
+      upstream.credentials.start()
       const client = await server.listen()
       const operations = await ops.listen()
       metrics.setBuild(nameOfBuild(server))
-      return this.#report(client, operations, endpoint)
+      return this.#report(client, operations, regions)
     } catch (error) {
       this.#isClosed = true
       await this.#release()
@@ -193,7 +200,8 @@ class RunningRelay implements Relay {
     this.#registry?.abortAll()
     this.#registry?.close()
     this.#server?.close()
-    this.#credentials?.close()
+    this.#upstream?.close()
+    this.#shared?.close()
     this.#access?.close()
     await this.#ops?.close()
     this.#onClosed()
@@ -228,24 +236,22 @@ class RunningRelay implements Relay {
     })
   }
 
-  #createCredentials(region: string): CredentialSource {
-    const { credentialsRefreshBeforeMs, credentialsTimeoutMs, profile } = this.#options
-    if (this.#deps.credentials !== undefined)
-      return createStaticCredentials(this.#deps.credentials, this.#clock)
-    return createCredentialSource({
-      clock: this.#clock,
-      profile: profile ?? undefined,
-      region,
-      refreshBeforeMs: credentialsRefreshBeforeMs,
-      timeoutMs: credentialsTimeoutMs,
-    })
+  #createUpstream(
+    regions: readonly Region[],
+    metrics: RelayMetrics,
+    shared: SharedState | null,
+  ): RelayUpstream {
+    const { credentials, random = Math.random, upstreamCa: ca } = this.#deps
+    const given = { clock: this.#clock, logger: this.#logger, metrics, shared, random, ca, credentials }
+    return createUpstream(this.#options, regions, given)
   }
 
-  #createMetrics(credentials: CredentialSource): RelayMetrics {
+  #createMetrics(regions: readonly string[]): RelayMetrics {
     return createMetrics({
       version: VERSION,
       connectReasons: CONNECT_REASONS,
       violationReasons: VIOLATION_CODES,
+      regions,
       sources: {
         activeSessions: () => this.activeSessions,
         maxSessions: () => this.#options.maxSessions,
@@ -253,59 +259,56 @@ class RunningRelay implements Relay {
         isDraining: () => this.isDraining,
         clientBufferedBytes: () => this.#registry?.buffered('client') ?? { sum: 0, max: 0 },
         upstreamBufferedBytes: () => this.#registry?.buffered('upstream') ?? { sum: 0, max: 0 },
-        credentials: () => credentials.figures,
+        credentials: () => this.#upstream?.credentials.figures ?? NO_CREDENTIALS,
         logLines: () => this.#logger.lines,
         lostLogLines: () => this.#logger.lostLines(),
+        regions: {
+          regions: () => this.#upstream?.dialer.report() ?? [],
+          waiting: () => this.#upstream?.dialer.waiting ?? 0,
+          isRedisConnected: () => this.#shared?.isConnected ?? null,
+          isShared: this.#options.redisUrl !== null,
+        },
       },
     })
   }
 
-  #createRegistry(endpoint: Endpoint, credentials: CredentialSource, metrics: RelayMetrics): SessionRegistry {
+  #createRegistry(
+    regions: readonly string[],
+    upstream: RelayUpstream,
+    metrics: RelayMetrics,
+  ): SessionRegistry {
     const options = this.#options
-    const random = this.#deps.random ?? Math.random
-    const dialer = createDialer({
-      clock: this.#clock,
-      endpoint,
-      credentials,
-      metrics,
-      random,
-      ca: this.#deps.upstreamCa,
-      maxMessageBytes: options.upstreamMaxMessageBytes,
-      log: createDialLog(this.#logger),
-      limits: {
-        dialAttempts: options.dialAttempts,
-        dialBackoffMs: options.dialBackoffMs,
-        dialDeadlineMs: options.dialDeadlineMs,
-        connectTimeoutMs: options.connectTimeoutMs,
-        closeTimeoutMs: options.upstreamCloseTimeoutMs,
-        pingIntervalMs: options.upstreamPingIntervalMs,
-        expiresSeconds: options.presignExpiresSeconds,
-      },
-    })
     return new SessionRegistry(
       { maxSessions: options.maxSessions, tickMs: options.tickMs, reconnectSpreadMs: RECONNECT_SPREAD_MS },
       {
         clock: this.#clock,
-        dialer,
+        dialer: upstream.dialer,
         metrics,
-        random,
+        random: this.#deps.random ?? Math.random,
         limits: options,
-        defaults: streamDefaults(options),
+        defaults: { ...streamDefaults(options), regions },
         log: createSessionLog(this.#logger, options),
-        readiness: () => {
-          const { ready, reason } = credentials.readiness()
-          return ready ? null : new RelayError('not_ready', { detail: reason })
-        },
+        readiness: () => refusalOfUpstream(upstream),
       },
     )
   }
 
-  #createAccess(region: string): RelayAccess {
-    const hasAuthorize = this.#deps.authorize !== undefined
-    return createAccess(this.#options, { clock: this.#clock, logger: this.#logger, region, hasAuthorize })
+  #createAccess(regions: readonly string[], shared: SharedState | null): RelayAccess {
+    return createAccess(this.#options, {
+      clock: this.#clock,
+      logger: this.#logger,
+      regions,
+      usedTokens: shared?.usedTokens ?? null,
+      hasAuthorize: this.#deps.authorize !== undefined,
+    })
   }
 
-  #createServer(registry: SessionRegistry, metrics: RelayMetrics, access: RelayAccess): ClientServer {
+  #createServer(
+    regions: readonly string[],
+    registry: SessionRegistry,
+    metrics: RelayMetrics,
+    access: RelayAccess,
+  ): ClientServer {
     const { clientCloseTimeoutMs, clientHardBufferBytes, handshakeErrors, handshakeTimeoutMs, host, port } =
       this.#options
     return createClientServer(
@@ -322,7 +325,7 @@ class RunningRelay implements Relay {
         guard: access.guard,
         authorize: this.#deps.authorize ?? null,
         onAccessRefused: access.onRefused,
-        streamDefaults: streamDefaults(this.#options),
+        streamDefaults: { ...streamDefaults(this.#options), regions },
         clock: this.#clock,
         metrics,
         onFailure: error => this.#logger.error('failure outside of a session', { error }),
@@ -331,15 +334,16 @@ class RunningRelay implements Relay {
     )
   }
 
-  #createOperations(metrics: RelayMetrics): OpsServer {
+  #createOperations(metrics: RelayMetrics, regions: RegionControl): OpsServer {
     const readiness = (): Readiness => this.#readiness()
     if (this.#deps.createOperations !== undefined)
-      return this.#deps.createOperations({ readiness, takeSnapshot: () => metrics.takeSnapshot() })
+      return this.#deps.createOperations({ readiness, takeSnapshot: () => metrics.takeSnapshot(), regions })
     return createOpsServer({
       host: this.#options.opsHost,
       port: this.#options.opsPort,
       readiness,
       scrape: () => metrics.scrape(),
+      regions,
       onFailure: error => this.#logger.error('operations port failed', { error }),
     })
   }
@@ -347,7 +351,7 @@ class RunningRelay implements Relay {
   #readiness(): Readiness {
     const reasons: string[] = []
     if (this.isDraining || this.#isClosed) reasons.push('draining')
-    const credentials = this.#credentials?.readiness()
+    const credentials = this.#upstream?.credentials.readiness()
     if (credentials !== undefined && credentials.reason !== null) reasons.push(credentials.reason)
     return { ready: reasons.length === 0, reasons }
   }
@@ -355,7 +359,7 @@ class RunningRelay implements Relay {
   #report(
     client: { readonly host: string; readonly port: number },
     operations: { readonly host: string; readonly port: number },
-    endpoint: Endpoint,
+    regions: readonly Region[],
   ): RelayAddresses {
     const addresses: RelayAddresses = {
       host: client.host,
@@ -365,18 +369,23 @@ class RunningRelay implements Relay {
       url: `ws://${reachableHost(client.host)}:${client.port}/v1/stream`,
       opsUrl: `http://${reachableHost(operations.host)}:${operations.port}`,
     }
-    for (const warning of endpoint.warnings) this.#logger.warn('endpoint', { warning })
+    for (const { endpoint } of regions) {
+      for (const warning of endpoint.warnings) this.#logger.warn('endpoint', { warning })
+    }
     this.#logger.info('relay started', {
       listening: addresses.url,
       operations: addresses.opsUrl,
-      region: endpoint.region,
-      upstream: endpoint.host,
+      region: regions.map(({ name }) => name).join(),
+      upstream: regions.map(({ endpoint }) => endpoint.host).join(),
       native_build: this.#server === null ? null : nameOfBuild(this.#server),
       open_file_limit: readOpenFileLimit(),
     })
     return addresses
   }
 }
+
+/** Before there are any. */
+const NO_CREDENTIALS = { refreshesOk: 0, refreshesFailed: 0, expiresAtMs: null } as const
 
 function nameOfBuild({ build }: ClientServer): string {
   return build === null ? 'unknown' : `${build.packageName}@${build.version}`

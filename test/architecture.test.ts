@@ -18,6 +18,7 @@ const RANKS: Readonly<Record<string, number>> = {
   session: 3,
   server: 4,
   upstream: 4,
+  redis: 4,
   metrics: 4,
   log: 4,
   config: 4,
@@ -40,6 +41,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   pino: ['log'],
   zod: ['protocol', 'config', 'server', 'emulator', 'cli'],
   jose: ['server'],
+  ioredis: ['redis'],
 }
 
 interface SourceFile {

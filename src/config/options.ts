@@ -6,6 +6,8 @@
  */
 import type { OptionDefinition, OptionValue } from './definition.ts'
 import { ACCESS_OPTIONS } from './options-access.ts'
+import { REDIS_OPTIONS } from './options-redis.ts'
+import { REGION_OPTIONS } from './options-regions.ts'
 import { ROLLOVER_OPTIONS } from './options-rollover.ts'
 import { SERVER_OPTIONS } from './options-server.ts'
 import { SESSION_OPTIONS } from './options-session.ts'
@@ -18,6 +20,8 @@ export const OPTIONS = Object.freeze({
   ...SESSION_OPTIONS,
   ...ROLLOVER_OPTIONS,
   ...UPSTREAM_OPTIONS,
+  ...REGION_OPTIONS,
+  ...REDIS_OPTIONS,
   ...STREAM_OPTIONS,
 })
 

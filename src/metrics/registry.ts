@@ -10,12 +10,15 @@ import { Registry } from 'prom-client'
 import type { ErrorCode } from '../errors.ts'
 import { ERRORS } from '../errors.ts'
 import type { SessionMetrics } from '../session/ports.ts'
+import type { QueueRefusal, RedisOperation, SpillReason } from '../session/region-labels.ts'
 import type { RolloverReason } from '../session/rollover-policy.ts'
 import type { BufferedBytes } from './collectors.ts'
 import { Collectors } from './collectors.ts'
 import type { LabelLists } from './definitions.ts'
 import { METRICS } from './definitions.ts'
 import { processMetrics } from './process-metrics.ts'
+import type { RegionSources } from './region-figures.ts'
+import { NO_REGION_SOURCES, RegionFigures } from './region-figures.ts'
 import type { SeriesCounts } from './series-counts.ts'
 import type { MetricsSnapshot } from './snapshot.ts'
 import { takeSnapshot } from './snapshot.ts'
@@ -36,6 +39,7 @@ export interface MetricSources {
   }
   logLines(): Readonly<Record<string, number>>
   lostLogLines?(): number
+  readonly regions?: RegionSources
 }
 
 export interface MetricsOptions extends LabelLists {
@@ -58,6 +62,11 @@ export interface RelayMetrics extends SessionMetrics {
   countConnectionRefused(): void
   /** Once an attempt to connect to the upstream; `reason` is `none` for `ok`. */
   countConnect(outcome: 'ok' | 'error', reason: string): void
+  countSpill(region: string, reason: SpillReason): void
+  countRegionStream(region: string): void
+  observeQueueSeconds(seconds: number): void
+  countQueueRefusal(reason: QueueRefusal): void
+  countRedisFailure(operation: RedisOperation): void
   /** Names the native build that serves clients, once it is known. */
   setBuild(native: string): void
   /** The text that Prometheus reads. */
@@ -107,6 +116,7 @@ class PrometheusMetrics implements RelayMetrics {
   readonly #connectDuration: Histogram
   readonly #partialLag: Histogram
   readonly #finalLag: Histogram
+  readonly #regions: RegionFigures
 
   constructor(options: MetricsOptions) {
     const collect = new Collectors(this.#registry, options)
@@ -129,6 +139,7 @@ class PrometheusMetrics implements RelayMetrics {
     this.#connectDuration = collect.histogram(METRICS.upstreamConnectDuration)
     this.#partialLag = collect.histogram(METRICS.partialLag)
     this.#finalLag = collect.histogram(METRICS.finalLag)
+    this.#regions = new RegionFigures(collect, options.sources.regions ?? NO_REGION_SOURCES)
   }
 
   countSessionStarted(): void {
@@ -186,6 +197,26 @@ class PrometheusMetrics implements RelayMetrics {
 
   observeUpstreamConnectSeconds(seconds: number): void {
     observe(this.#connectDuration, seconds)
+  }
+
+  countSpill(region: string, reason: SpillReason): void {
+    this.#regions.countSpill(region, reason)
+  }
+
+  countRegionStream(region: string): void {
+    this.#regions.countRegionStream(region)
+  }
+
+  observeQueueSeconds(seconds: number): void {
+    this.#regions.observeQueueSeconds(seconds)
+  }
+
+  countQueueRefusal(reason: QueueRefusal): void {
+    this.#regions.countQueueRefusal(reason)
+  }
+
+  countRedisFailure(operation: RedisOperation): void {
+    this.#regions.countRedisFailure(operation)
   }
 
   setBuild(native: string): void {

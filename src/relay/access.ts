@@ -7,6 +7,7 @@ import { ConfigError } from '../config/problems.ts'
 import { isLoopback, letsAnybodyIn } from '../config/rules.ts'
 import type { Logger } from '../log.ts'
 import { createAccessLog } from '../log.ts'
+import type { SharedUsedTokens } from '../server/auth/client-tokens.ts'
 import { AccessGuard } from '../server/auth/guard.ts'
 import { AuthFileError } from '../server/auth/watched-file.ts'
 import type { AccessRefusal } from '../server/options.ts'
@@ -14,7 +15,9 @@ import type { AccessRefusal } from '../server/options.ts'
 export interface AccessDependencies {
   readonly clock: Clock
   readonly logger: Logger
-  readonly region: string
+  readonly regions: readonly string[]
+  /** Where relays remember used client tokens together; `null`: each for itself. */
+  readonly usedTokens: SharedUsedTokens | null
   /** The program that embeds the relay decides by itself. */
   readonly hasAuthorize: boolean
 }
@@ -28,9 +31,9 @@ export interface RelayAccess {
 }
 
 export function createAccess(options: RelayOptions, deps: AccessDependencies): RelayAccess {
-  const { clock, logger, region } = deps
+  const { clock, logger, regions, usedTokens } = deps
   const log = createAccessLog(logger, { clock, logAddresses: options.logAddresses })
-  const guard = new AccessGuard(options, { clock, log, region })
+  const guard = new AccessGuard(options, { clock, log, regions, usedTokens })
   return {
     guard,
     onRefused: refusal => log.clientOnRefused(refusal),

@@ -13,7 +13,7 @@ import { RelayError } from '../errors.ts'
 import type { StreamQuery } from '../protocol/stream-request.ts'
 import { describeProblems, readStreamQuery } from '../protocol/stream-request.ts'
 import type { SessionHost } from '../session/host.ts'
-import type { Principal } from './auth/principal.ts'
+import type { AdmittedClient, Principal } from './auth/principal.ts'
 import type { SocketHandlers } from './client-socket.ts'
 import { ClientSocket } from './client-socket.ts'
 import type { Handshake } from './handshake.ts'
@@ -115,8 +115,12 @@ export class UpgradeAttempt {
     this.#wait(pending, () => this.#accept(query))
   }
 
-  /** `next` may throw. */
-  #wait<Value>(pending: Promise<Value>, next: (value: Value) => void): void {
+  /** `next` may throw. `drop` gets what came too late to be used. */
+  #wait<Value>(
+    pending: Promise<Value>,
+    next: (value: Value) => void,
+    drop: (value: Value) => void = () => {},
+  ): void {
     const { clock, handshakeTimeoutMs } = this.#context.settings
     if (this.#timer === null) {
       this.#response.onAborted(() => this.#clientOnAbort())
@@ -124,23 +128,32 @@ export class UpgradeAttempt {
         this.#refuse(new RelayError('handshake_timeout')),
       )
     }
-    this.#resume(pending, next).catch(this.#context.settings.onFailure)
+    this.#resume(pending, next, drop).catch(this.#context.settings.onFailure)
   }
 
-  async #resume<Value>(pending: Promise<Value>, next: (value: Value) => void): Promise<void> {
+  async #resume<Value>(
+    pending: Promise<Value>,
+    next: (value: Value) => void,
+    drop: (value: Value) => void,
+  ): Promise<void> {
     try {
       const value = await pending
-      if (this.#isSettled) return
-      this.#admit()
-      next(value)
+      const refusal = this.#isSettled ? null : this.#refusalOfAll()
+      if (this.#isSettled || refusal !== null) drop(value)
+      if (refusal !== null) throw refusal
+      if (!this.#isSettled) next(value)
     } catch (error) {
       this.#refuse(this.#toRelayError(error))
     }
   }
 
   #admit(): void {
-    const refusal = this.#context.refusalOfServer() ?? this.#context.host.admit()
+    const refusal = this.#refusalOfAll()
     if (refusal !== null) throw refusal
+  }
+
+  #refusalOfAll(): RelayError | null {
+    return this.#context.refusalOfServer() ?? this.#context.host.admit()
   }
 
   #readQuery(): StreamQuery {
@@ -152,13 +165,21 @@ export class UpgradeAttempt {
   }
 
   #accept(query: StreamQuery): void {
+    const { guard } = this.#context.settings
+    const admitted =
+      this.#principal === null ? null : (guard?.admit(this.#principal, this.#handshake, query) ?? null)
+    if (!(admitted instanceof Promise)) return this.#open(query, admitted)
+    this.#wait(
+      admitted,
+      access => this.#open(query, access),
+      access => access.release(),
+    )
+  }
+
+  #open(query: StreamQuery, access: AdmittedClient | null): void {
     const { settings, host } = this.#context
     const { sessionId, remoteAddress } = this.#handshake
     const request = { sessionId, query, remoteAddress }
-    const access =
-      this.#principal === null
-        ? null
-        : (settings.guard?.admit(this.#principal, this.#handshake, query) ?? null)
     const handlers = new ClientSocket(
       settings,
       client => host.open(client, access === null ? request : { ...request, access }),

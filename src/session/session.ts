@@ -18,6 +18,7 @@ import {
 } from '../protocol/server-messages.ts'
 import { type StreamDefaults, type StreamRequest } from '../protocol/stream-request.ts'
 import { configureStream } from './configure.ts'
+import { dialOrigin } from './dial-requests.ts'
 import type { SessionRequest } from './host.ts'
 import { TokenBucket } from './pace.ts'
 import { Outbox } from './outbox.ts'
@@ -268,7 +269,7 @@ export class Session implements ClientListener, LinkOwner {
       isBehind: () => this.#client.bufferedBytes() > limits.clientPartialsBufferBytes,
     }
     this.#parts = createStreamParts(stream, limits, metrics, client, clock.monotonicMs())
-    this.#link = new UpstreamLink(this.id, this.#parts, this, this.#deps)
+    this.#link = new UpstreamLink(dialOrigin(this.#request, stream), this.#parts, this, this.#deps)
     this.#move('dialling')
     for (const { parameter, message } of stream.warnings) {
       this.#outbox.warnOf('parameter', `${parameter}: ${message}`)

@@ -10,13 +10,18 @@ export function countWorkers({ workers, maxSessions }: RelayOptions, cores: numb
   return Math.max(1, Math.min(cores, maxSessions, OPTIONS.workers.max))
 }
 
-/** The options of each worker: its share of `maxSessions` (the remainder goes to the first), and nothing to divide. */
+/**
+ * The options of each worker: its share of `maxSessions` (the remainder goes to the first), of the quotas and of the
+ * queue, and nothing to divide.
+ */
 export function divideOptions(options: RelayOptions, workers: number): readonly RelayOptions[] {
   const share = Math.floor(options.maxSessions / workers)
   const remainder = options.maxSessions % workers
   return Array.from({ length: workers }, (_, index) => ({
     ...options,
     workers: 1,
+    quotaShares: options.quotaShares * workers,
+    startQueueLength: Math.ceil(options.startQueueLength / workers),
     maxSessions: share + (index < remainder ? 1 : 0),
   }))
 }
