@@ -179,6 +179,8 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
     else this.#note(line, error)
     if (!SPILLING.has(error.code)) return this.#fail(error)
     if (this.#candidates().length === 0 || this.#remainingMs() < MIN_DIAL_MS) return this.#fail(error)
+    // A connection more than the one that was asked for.
+    if (!wasRefused && !this.#dialer.budget.withdraw()) return this.#fail(error)
     void this.run()
   }
 
@@ -201,9 +203,8 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
 
   /** The breaker keeps it from another attempt, which it would have had: it waits until the region is back. */
   #mayComeBack(line: RegionLine, { code }: RelayError): boolean {
-    const { budget, limits } = this.#dialer
     if (!PASSING.has(code) || line.obstacle !== 'breaker') return false
-    return this.#attempts < limits.dialAttempts && budget.withdraw()
+    return this.#attempts < this.#dialer.limits.dialAttempts
   }
 
   #open(seat: Seat): void {

@@ -21,7 +21,7 @@ t.test('auto is one a core, but not more than there are sessions, nor than the b
   t.equal(countWorkers(optionsOf({ workers: 'auto' }), 512), 256)
 })
 
-t.test('maxSessions is divided without a rest, and nothing else is', async t => {
+t.test('maxSessions is divided without a rest, quotas and the queue into equal parts, and nothing else is', async t => {
   for (const [maxSessions, workers] of [
     [1000, 3],
     [7, 7],
@@ -42,7 +42,11 @@ t.test('maxSessions is divided without a rest, and nothing else is', async t => 
       shares.toSorted((a, b) => b - a),
       'the first get the remainder',
     )
-    for (const part of parts) t.same({ ...part, maxSessions, workers }, options)
+    for (const { quotaShares, startQueueLength, ...part } of parts) {
+      t.equal(quotaShares, options.quotaShares * workers)
+      t.equal(startQueueLength, Math.ceil(options.startQueueLength / workers))
+      t.same({ ...options, ...part, maxSessions, workers }, options)
+    }
   }
 })
 
