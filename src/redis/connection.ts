@@ -65,9 +65,9 @@ export class RedisConnection {
       reconnectOnError: error => error.message.startsWith('READONLY'),
     })
     this.#client = client
-    client.on('error', error => {
+    client.on('error', error => failures.note('connect', error))
+    client.on('close', () => {
       this.#wasReady = false
-      failures.note('connect', error)
     })
     client.on('ready', () => this.#clientOnReady())
     await client.connect().catch(ignoreTold)
