@@ -196,7 +196,7 @@ export class Session implements ClientListener, LinkOwner {
     parts.silence.upstreamOpened(this.#deps.clock.monotonicMs())
     if (this.#isEnding) this.#link?.endStream()
     if (isFirst) this.#outbox.begin(this.#beginMessage(parts, opening.region))
-    if (restart !== null) this.#outbox.send(rolloverMessage(restart))
+    if (restart !== null) this.#outbox.send(rolloverMessage({ ...restart, region: opening.region }))
     // The client may have been too slow even for this.
     if (this.#isPausing && this.#state === 'open') this.#park()
   }

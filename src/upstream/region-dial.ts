@@ -59,6 +59,7 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
   readonly #startedMs: number
   /** Regions that failed; they are not asked again. */
   readonly #failed = new Set<RegionLine>()
+  readonly #spills = new Set<string>()
   #seat: Seat | null = null
   #gate: RegionGate | null = null
   #inner: Dial | null = null
@@ -81,7 +82,7 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
     const throttled = dialer.lines.find(({ name }) => name === request.throttledIn)
     if (throttled === undefined) return
     throttled.throttle()
-    dialer.metrics.countSpill(throttled.name, 'throttled')
+    this.#countSpill(throttled, 'throttled')
   }
 
   /** Never rejects. */
@@ -194,10 +195,10 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
     this.#lastError = error
     if (error.code === 'upstream_throttled') {
       line.throttle()
-      this.#dialer.metrics.countSpill(line.name, 'throttled')
+      this.#countSpill(line, 'throttled')
     } else if (!this.#mayComeBack(line, error)) {
       this.#failed.add(line)
-      if (this.#candidates().length > 0) this.#dialer.metrics.countSpill(line.name, 'failed')
+      if (this.#candidates().length > 0) this.#countSpill(line, 'failed')
     }
   }
 
@@ -253,9 +254,12 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
     return waits.length === 0 ? 0 : Math.min(...waits)
   }
 
-  /** Once a stream and region: who waits asks many times. */
+  /** Once a dial: who waits asks many times. */
   #countSpill(line: RegionLine, reason: SpillReason): void {
-    if (this.#waitingSinceMs === null) this.#dialer.metrics.countSpill(line.name, reason)
+    const spill = `${line.name} ${reason}`
+    if (this.#spills.has(spill)) return
+    this.#spills.add(spill)
+    this.#dialer.metrics.countSpill(line.name, reason)
   }
 
   #stopWaiting(): void {

@@ -180,7 +180,8 @@ export class RegionGate implements DialGate {
     else if (failure === 'upstream_throttled' || failure === 'upstream_bad_request')
       this.#breaker.succeed(passage)
     else this.#breaker.abandon(passage)
-    if (this.#breaker.opened > openedBefore) this.#onChange(true)
+    // A probe that failed changes nothing for anybody.
+    if (wasClosed && this.#breaker.opened > openedBefore) this.#onChange(true)
     else if (!wasClosed && this.#breaker.stateAt(nowMs) === 'closed') this.#onChange(false)
   }
 

@@ -75,7 +75,7 @@ t.test('who finds every region full waits for its turn, and is told when that ta
     await world.dial({ principal: 'b' }),
   ]
   t.equal(world.dialer.waiting, 3)
-  t.strictSame(world.spills, [`${A} quota`], 'once; the others saw that somebody waits')
+  t.strictSame(world.spills, [`${A} quota`], 'the others saw that somebody waits')
   await world.advance(400)
   world.dials[0]?.end()
   await settle()
