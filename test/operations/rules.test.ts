@@ -6,13 +6,14 @@ import t from 'tap'
 import { findUnknown } from '../support/expressions.ts'
 import { hasProgram } from '../support/programs.ts'
 import { CAPACITY_CASES } from '../support/rule-cases/capacity.ts'
+import { REGION_CASES } from '../support/rule-cases/regions.ts'
 import type { FiringCase, RuleCase } from '../support/rule-cases/series.ts'
 import { SERVICE_CASES } from '../support/rule-cases/service.ts'
 import type { AlertRule } from '../support/rules.ts'
 import { readRules, RULES_FILE } from '../support/rules.ts'
 
 const TARGET = { namespace: 'live', job: 'relay' } as const
-const RULE_CASES = { ...SERVICE_CASES, ...CAPACITY_CASES }
+const RULE_CASES = { ...SERVICE_CASES, ...CAPACITY_CASES, ...REGION_CASES }
 const rules = readRules()
 
 /** A selector with the labels of the target added. */
