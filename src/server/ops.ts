@@ -21,12 +21,21 @@ export interface Exposition {
   readonly body: string
 }
 
+interface OpsRegion {
+  readonly region: string
+  readonly breaker: string
+  readonly draining: boolean
+  readonly streams: number
+  /** 0: not counted. */
+  readonly streamLimit: number
+}
+
 /** What is told and done about regions; matched by shape. */
 export interface OpsRegions {
-  report(): readonly object[] | Promise<readonly object[]>
+  report(): readonly OpsRegion[] | Promise<readonly OpsRegion[]>
   /** `false`: there is no such region. */
-  drain(region: string): boolean
-  resume(region: string): boolean
+  drain(region: string): boolean | Promise<boolean>
+  resume(region: string): boolean | Promise<boolean>
 }
 
 export interface OpsServerOptions {
@@ -106,9 +115,10 @@ async function respond(
 async function answerOf(request: IncomingMessage, options: OpsServerOptions): Promise<Answer> {
   const path = request.url?.split('?', 1)[0] ?? ''
   const order = REGION_ORDER.exec(path)
-  if (order !== null && options.regions !== undefined) return answerOrder(request, order, options.regions)
-  if (request.method !== 'GET' && request.method !== 'HEAD') return notAllowed('GET, HEAD')
   try {
+    if (order !== null && options.regions !== undefined)
+      return await answerOrder(request, order, options.regions)
+    if (request.method !== 'GET' && request.method !== 'HEAD') return notAllowed('GET, HEAD')
     switch (path) {
       case '/livez':
         return json(200, { status: 'alive' })
@@ -118,7 +128,7 @@ async function answerOf(request: IncomingMessage, options: OpsServerOptions): Pr
         return { status: 200, ...(await options.scrape()) }
       case '/regions':
         if (options.regions === undefined) return json(404, { error: 'not_found' })
-        return json(200, { regions: await options.regions.report() })
+        return answerRegions(await options.regions.report())
       default:
         return json(404, { error: 'not_found' })
     }
@@ -128,18 +138,27 @@ async function answerOf(request: IncomingMessage, options: OpsServerOptions): Pr
   }
 }
 
+function answerRegions(regions: readonly OpsRegion[]): Answer {
+  return json(200, {
+    regions: regions.map(({ streamLimit, ...region }) => ({
+      ...region,
+      stream_limit: streamLimit === 0 ? null : streamLimit,
+    })),
+  })
+}
+
 /** `POST /regions/us-east-1/drain` */
 const REGION_ORDER = /^\/regions\/([a-z0-9-]{1,32})\/(drain|resume)$/
 
 /** A page in the browser of somebody inside can post here as well; operators' tools send no `Origin`. */
-function answerOrder(
+async function answerOrder(
   { headers, method }: IncomingMessage,
   [, region = '', order]: RegExpExecArray,
   regions: OpsRegions,
-): Answer {
+): Promise<Answer> {
   if (method !== 'POST') return notAllowed('POST')
   if (headers.origin !== undefined) return json(403, { error: 'forbidden' })
-  const isKnown = order === 'drain' ? regions.drain(region) : regions.resume(region)
+  const isKnown = await (order === 'drain' ? regions.drain(region) : regions.resume(region))
   return isKnown ? json(202, { region, draining: order === 'drain' }) : json(404, { error: 'not_found' })
 }
 

@@ -40,6 +40,8 @@ export interface RoleOptions {
   readonly externalId: string | null
   /** Region of AWS STS. */
   readonly region: string
+  /** Of AWS STS, instead of the public one of the region. */
+  readonly endpoint?: string
   /** Whose credentials assume it. */
   readonly master: CredentialProvider
 }
@@ -48,7 +50,13 @@ export interface RoleOptions {
 const ROLE_SESSION_NAME = 'transcribe-relay'
 
 /** Credentials of an assumed role. */
-export function createRoleProvider({ arn, externalId, master, region }: RoleOptions): CredentialProvider {
+export function createRoleProvider({
+  arn,
+  endpoint,
+  externalId,
+  master,
+  region,
+}: RoleOptions): CredentialProvider {
   let provider: Promise<() => Promise<AwsCredentials>> | undefined
   async function load(): Promise<() => Promise<AwsCredentials>> {
     const { fromTemporaryCredentials } = await import('@aws-sdk/credential-providers')
@@ -62,7 +70,7 @@ export function createRoleProvider({ arn, externalId, master, region }: RoleOpti
         RoleSessionName: ROLE_SESSION_NAME,
         ...(externalId === null ? {} : { ExternalId: externalId }),
       },
-      clientConfig: { region },
+      clientConfig: { region, ...(endpoint === undefined ? {} : { endpoint }) },
     })
   }
   return async () => {

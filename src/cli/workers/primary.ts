@@ -14,6 +14,7 @@ import { reachableHost } from '../../server/address.ts'
 import { openFilesRule } from '../../server/file-limit.ts'
 import type { OpsServer, Readiness } from '../../server/ops.ts'
 import { createOpsServer } from '../../server/ops.ts'
+import type { RegionReport } from '../../session/region-labels.ts'
 import { VERSION } from '../../version.ts'
 import type { CommandContext } from '../command.ts'
 import { CommandError } from '../command.ts'
@@ -23,6 +24,7 @@ import { describeListenFailure, runService } from '../service-loop.ts'
 import { findClientPort } from './client-port.ts'
 import type { WorkerReport } from './ports.ts'
 import { judgeReadiness } from './readiness.ts'
+import { mergeRegions } from './regions.ts'
 import { countWorkers, divideOptions } from './share.ts'
 import type { SupervisorEvents } from './supervisor.ts'
 import { WorkerSupervisor } from './supervisor.ts'
@@ -90,6 +92,11 @@ class Primary implements SupervisorEvents {
       port: options.opsPort,
       readiness: () => this.#readiness(),
       scrape: () => this.#scrape(),
+      regions: {
+        report: () => this.#reportRegions(),
+        drain: region => this.#orderRegion(region, true),
+        resume: region => this.#orderRegion(region, false),
+      },
       onFailure: error => this.#logger.error('operations port failed', { error }),
     })
   }
@@ -183,6 +190,17 @@ class Primary implements SupervisorEvents {
       isReady: this.#judge(reports).ready,
       snapshots: new Map(running.map(([worker]) => [worker, reports.get(worker)?.metrics ?? null])),
     })
+  }
+
+  async #reportRegions(): Promise<readonly RegionReport[]> {
+    return mergeRegions(await this.#ask(false, READINESS_WAIT_MS), this.#options.redisUrl !== null)
+  }
+
+  async #orderRegion(region: string, isDraining: boolean): Promise<boolean> {
+    const known = await this.#reportRegions()
+    if (!known.some(report => report.region === region)) return false
+    this.#supervisor?.orderRegion(region, isDraining)
+    return true
   }
 
   #judge(reports: ReadonlyMap<number, WorkerReport | null>): Readiness {
