@@ -126,7 +126,10 @@ function describeObject(
   return { type: 'object', additionalProperties: false, properties }
 }
 
-/** A secret would be readable in the ConfigMap: API keys come in a file of a mounted Secret (`apiKeysFile`). */
+/**
+ * A secret would be readable in the ConfigMap: API keys come in a file of a mounted Secret (`apiKeysFile`), the URL of Redis
+ * from `redis.existingSecret`.
+ */
 export const CHART_OPTION_KEYS = OPTION_KEYS.filter(key => !('secret' in definitionOf(key)))
 
 function describeOptions(): JsonSchema {
@@ -157,6 +160,13 @@ function describeOption(key: OptionKey): JsonSchema {
       return { description, type: 'string', enum: definition.values }
     case 'list':
       return { description, type: 'array', maxItems: definition.maxItems, items: { type: 'string' } }
+    case 'regions':
+      return {
+        description,
+        type: 'array',
+        maxItems: definition.maxItems,
+        items: { type: ['string', 'object'], required: ['region'] },
+      }
     case 'parameters':
       return {
         description,
@@ -194,6 +204,7 @@ function renderReadme(rows: readonly ValueRow[]): string {
     '- `eks-pod-identity.yaml`: EKS, credentials by Pod Identity, an ALB',
     '- `eks-irsa.yaml`: EKS, credentials by a role of the service account',
     '- `spot.yaml`: on top of either, for nodes that go within two minutes',
+    '- `redis.yaml`: on top of either, quotas of several regions shared by all pods through Redis',
     '- `kind.yaml`: a local cluster with the emulator in place of Amazon Transcribe',
     '',
     'Secrets are never made from values. Values that contradict each other, unknown ones too, are refused with a message.',

@@ -136,6 +136,30 @@ export function createDialLog(logger: Logger): {
   })
 }
 
+/** The log lines of regions and Redis; matched by shape with the ports of `upstream/` and `redis/`. */
+export function createRegionLog(logger: Logger): {
+  regionOnBreaker(record: { readonly region: string; readonly state: 'open' | 'closed' }): void
+  regionOnDrain(record: { readonly region: string; readonly isDraining: boolean }): void
+  redisOnFailure(record: object): void
+  redisOnReady(): void
+} {
+  return Object.freeze({
+    regionOnBreaker({ region, state }: { readonly region: string; readonly state: 'open' | 'closed' }): void {
+      if (state === 'open') logger.warn('region left alone', { region })
+      else logger.info('region answers again', { region })
+    },
+    regionOnDrain({ region, isDraining }: { readonly region: string; readonly isDraining: boolean }): void {
+      logger.info(isDraining ? 'region draining' : 'region resumed', { region })
+    },
+    redisOnFailure(record: object): void {
+      logger.error('redis failed', snakeCase(record))
+    },
+    redisOnReady(): void {
+      logger.info('redis answers again')
+    },
+  })
+}
+
 /** The log lines of the certificate of the client port; matched by shape with the port of `server/`. */
 export function createTlsLog(
   logger: Logger,

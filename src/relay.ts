@@ -10,7 +10,6 @@ import type { RelayOptions } from './config/options.ts'
 import { resolveOptions } from './config/resolve.ts'
 import { EXPOSURE_RULE } from './config/rules.ts'
 import { streamDefaults } from './config/stream-defaults.ts'
-import { RelayError } from './errors.ts'
 import type { Logger } from './log.ts'
 import { createLogger } from './log.ts'
 import type { RelayMetrics } from './metrics/registry.ts'
@@ -19,15 +18,18 @@ import type { MetricsSnapshot } from './metrics/snapshot.ts'
 import type { RelayAccess } from './relay/access.ts'
 import { createAccess } from './relay/access.ts'
 import { createAdmission } from './relay/admission.ts'
-import { createRelayDialer } from './relay/dialer.ts'
 import { drainSessions } from './relay/drain.ts'
-import { badOption, findEndpoint } from './relay/endpoint.ts'
+import { badOption } from './relay/endpoint.ts'
 import type { RelayNetwork } from './relay/network.ts'
 import { asConfigProblem, createNetwork } from './relay/network.ts'
 import type { RelayRecords } from './relay/records.ts'
 import { createRecords } from './relay/records.ts'
+import type { RelayUpstream } from './relay/regions.ts'
+import { createUpstream, findRegions, refusalOfUpstream } from './relay/regions.ts'
 import type { RelayAddresses } from './relay/report.ts'
 import { addressesOf, logStart, nameOfBuild } from './relay/report.ts'
+import type { SharedState } from './relay/shared-state.ts'
+import { createSharedState } from './relay/shared-state.ts'
 import { loadTracing, TRACE_FLUSH_MS } from './relay/traces.ts'
 import type { ClientServer } from './server/app.ts'
 import { createClientServer } from './server/app.ts'
@@ -37,14 +39,13 @@ import type { OpsServer, Readiness } from './server/ops.ts'
 import { createOpsServer } from './server/ops.ts'
 import type { Authorize } from './server/options.ts'
 import type { AdmissionGate } from './session/admission-gate.ts'
+import type { RegionControl } from './session/region-labels.ts'
 import { SessionRegistry } from './session/registry.ts'
 import { createResumeOrigin, type ResumeOrigin } from './session/resume-token.ts'
 import type { Tracing } from './tracing/tracing.ts'
-import type { Endpoint } from './transcribe/endpoints.ts'
 import type { AwsCredentials } from './upstream/aws-credentials.ts'
 import { CONNECT_REASONS } from './upstream/connect-failure.ts'
-import type { CredentialSource } from './upstream/credentials.ts'
-import { createCredentialSource, createStaticCredentials } from './upstream/credentials.ts'
+import type { Region } from './upstream/regions.ts'
 import { VERSION } from './version.ts'
 
 export type { RelayAddresses } from './relay/report.ts'
@@ -75,6 +76,7 @@ export interface RelayDependencies {
 export interface OperationsSources {
   readonly readiness: () => Readiness
   readonly takeSnapshot: () => Promise<MetricsSnapshot>
+  readonly regions: RegionControl
 }
 
 export interface Relay {
@@ -121,7 +123,8 @@ class RunningRelay implements Relay {
   #registry: SessionRegistry | null = null
   #server: ClientServer | null = null
   #ops: OpsServer | null = null
-  #credentials: CredentialSource | null = null
+  #upstream: RelayUpstream | null = null
+  #shared: SharedState | null = null
   #access: RelayAccess | null = null
   #tracing: Tracing | null = null
   #starting: Promise<RelayAddresses> | null = null
@@ -159,15 +162,18 @@ class RunningRelay implements Relay {
 
   async #start(): Promise<RelayAddresses> {
     checkOpenFiles(this.#options.maxSessions)
-    const endpoint = await findEndpoint(this.#options, this.#deps.env ?? {})
-    const credentials = this.#createCredentials(endpoint.region)
-    const metrics = this.#createMetrics(credentials)
+    const regions = await findRegions(this.#options, this.#deps.env ?? {})
+    const names = regions.map(({ name }) => name)
+    const metrics = this.#createMetrics(names)
+    const shared = createSharedState(this.#options, { clock: this.#clock, logger: this.#logger, metrics })
+    const upstream = this.#createUpstream(regions, metrics, shared)
     this.#tracing = await this.#loadTracing()
-    const registry = this.#createRegistry(endpoint, credentials, metrics)
-    const access = this.#createAccess(endpoint.region)
-    const server = this.#createServer(registry, metrics, access)
-    const ops = this.#createOperations(metrics)
-    this.#credentials = credentials
+    const registry = this.#createRegistry(names, upstream, metrics)
+    const access = this.#createAccess(names, shared)
+    const server = this.#createServer(names, registry, metrics, access)
+    const ops = this.#createOperations(metrics, upstream.dialer)
+    this.#shared = shared
+    this.#upstream = upstream
     this.#registry = registry
     this.#server = server
     this.#ops = ops
@@ -175,12 +181,13 @@ class RunningRelay implements Relay {
     try {
       this.#records.start()
       await access.start()
-      credentials.start()
+      await shared?.start()
+      upstream.credentials.start()
       const client = await asConfigProblem(() => server.listen())
       const operations = await ops.listen()
       metrics.setBuild(nameOfBuild(server))
       const addresses = addressesOf(client, operations, this.#options)
-      logStart(this.#logger, addresses, endpoint, server)
+      logStart(this.#logger, addresses, regions, server)
       return addresses
     } catch (error) {
       this.#isClosed = true
@@ -207,7 +214,8 @@ class RunningRelay implements Relay {
     this.#registry?.close()
     this.#gate.close()
     this.#server?.close()
-    this.#credentials?.close()
+    this.#upstream?.close()
+    this.#shared?.close()
     this.#access?.close()
     await this.#records.close()
     await Promise.all([this.#ops?.close(), this.#tracing?.close(TRACE_FLUSH_MS)])
@@ -224,24 +232,22 @@ class RunningRelay implements Relay {
     this.#logger.info('relay stopped')
   }
 
-  #createCredentials(region: string): CredentialSource {
-    const { credentialsRefreshBeforeMs, credentialsTimeoutMs, profile } = this.#options
-    if (this.#deps.credentials !== undefined)
-      return createStaticCredentials(this.#deps.credentials, this.#clock)
-    return createCredentialSource({
-      clock: this.#clock,
-      profile: profile ?? undefined,
-      region,
-      refreshBeforeMs: credentialsRefreshBeforeMs,
-      timeoutMs: credentialsTimeoutMs,
-    })
+  #createUpstream(
+    regions: readonly Region[],
+    metrics: RelayMetrics,
+    shared: SharedState | null,
+  ): RelayUpstream {
+    const { credentials, random = Math.random, upstreamCa: ca } = this.#deps
+    const given = { clock: this.#clock, logger: this.#logger, metrics, shared, random, ca, credentials }
+    return createUpstream(this.#options, regions, given)
   }
 
-  #createMetrics(credentials: CredentialSource): RelayMetrics {
+  #createMetrics(regions: readonly string[]): RelayMetrics {
     return createMetrics({
       version: VERSION,
       connectReasons: CONNECT_REASONS,
       violationReasons: VIOLATION_CODES,
+      regions,
       sources: {
         activeSessions: () => this.activeSessions,
         maxSessions: () => this.#options.maxSessions,
@@ -251,40 +257,43 @@ class RunningRelay implements Relay {
         isDraining: () => this.isDraining,
         clientBufferedBytes: () => this.#registry?.buffered('client') ?? { sum: 0, max: 0 },
         upstreamBufferedBytes: () => this.#registry?.buffered('upstream') ?? { sum: 0, max: 0 },
-        credentials: () => credentials.figures,
+        credentials: () => this.#upstream?.credentials.figures ?? NO_CREDENTIALS,
         logLines: () => this.#logger.lines,
         lostLogLines: () => this.#logger.lostLines(),
         traceSpans: () => this.#tracing?.counts ?? null,
         auditLines: () => this.#records.auditLines,
         lostAuditLines: () => this.#records.lostAuditLines,
         certificateExpiresAtMs: () => this.#network.certificateExpiresAtMs(),
+        regions: {
+          regions: () => this.#upstream?.dialer.report() ?? [],
+          waiting: () => this.#upstream?.dialer.waiting ?? 0,
+          isRedisConnected: () => this.#shared?.isConnected ?? null,
+          isShared: this.#options.redisUrl !== null,
+        },
       },
     })
   }
 
-  #createRegistry(endpoint: Endpoint, credentials: CredentialSource, metrics: RelayMetrics): SessionRegistry {
+  #createRegistry(
+    regions: readonly string[],
+    upstream: RelayUpstream,
+    metrics: RelayMetrics,
+  ): SessionRegistry {
     const options = this.#options
-    const random = this.#deps.random ?? Math.random
-    const { upstreamCa: ca } = this.#deps
-    const [clock, logger] = [this.#clock, this.#logger]
-    const dialer = createRelayDialer(options, { ca, clock, credentials, endpoint, logger, metrics, random })
     return new SessionRegistry(
       { maxSessions: options.maxSessions, tickMs: options.tickMs, reconnectSpreadMs: RECONNECT_SPREAD_MS },
       {
-        clock,
-        dialer,
+        clock: this.#clock,
+        dialer: upstream.dialer,
         gate: this.#gate,
         metrics,
-        random,
+        random: this.#deps.random ?? Math.random,
         origin: this.#deps.resumeOrigin ?? createResumeOrigin(),
         limits: options,
-        defaults: streamDefaults(options),
+        defaults: { ...streamDefaults(options), regions },
         log: this.#records.session,
         tracer: this.#tracing?.tracer,
-        readiness: () => {
-          const { ready, reason } = credentials.readiness()
-          return ready ? null : new RelayError('not_ready', { detail: reason })
-        },
+        readiness: () => refusalOfUpstream(upstream),
       },
     )
   }
@@ -293,14 +302,23 @@ class RunningRelay implements Relay {
     return loadTracing(this.#options, { clock: this.#clock, logger: this.#logger, env: this.#deps.env ?? {} })
   }
 
-  #createAccess(region: string): RelayAccess {
-    const hasAuthorize = this.#deps.authorize !== undefined
-    const { access: log } = this.#records
-    const about = { clock: this.#clock, logger: this.#logger, log, region, hasAuthorize }
-    return createAccess(this.#options, about)
+  #createAccess(regions: readonly string[], shared: SharedState | null): RelayAccess {
+    return createAccess(this.#options, {
+      clock: this.#clock,
+      logger: this.#logger,
+      log: this.#records.access,
+      regions,
+      usedTokens: shared?.usedTokens ?? null,
+      hasAuthorize: this.#deps.authorize !== undefined,
+    })
   }
 
-  #createServer(registry: SessionRegistry, metrics: RelayMetrics, access: RelayAccess): ClientServer {
+  #createServer(
+    regions: readonly string[],
+    registry: SessionRegistry,
+    metrics: RelayMetrics,
+    access: RelayAccess,
+  ): ClientServer {
     const { clientCloseTimeoutMs, clientHardBufferBytes, handshakeErrors, handshakeTimeoutMs, host, port } =
       this.#options
     return createClientServer(
@@ -320,7 +338,7 @@ class RunningRelay implements Relay {
         guard: access.guard,
         authorize: this.#deps.authorize ?? null,
         onAccessRefused: access.onRefused,
-        streamDefaults: streamDefaults(this.#options),
+        streamDefaults: { ...streamDefaults(this.#options), regions },
         clock: this.#clock,
         metrics,
         onFailure: error => this.#logger.error('failure outside of a session', { error }),
@@ -329,15 +347,16 @@ class RunningRelay implements Relay {
     )
   }
 
-  #createOperations(metrics: RelayMetrics): OpsServer {
+  #createOperations(metrics: RelayMetrics, regions: RegionControl): OpsServer {
     const readiness = (): Readiness => this.#readiness()
     if (this.#deps.createOperations !== undefined)
-      return this.#deps.createOperations({ readiness, takeSnapshot: () => metrics.takeSnapshot() })
+      return this.#deps.createOperations({ readiness, takeSnapshot: () => metrics.takeSnapshot(), regions })
     return createOpsServer({
       host: this.#options.opsHost,
       port: this.#options.opsPort,
       readiness,
       scrape: () => metrics.scrape(),
+      regions,
       onFailure: error => this.#logger.error('operations port failed', { error }),
     })
   }
@@ -345,11 +364,14 @@ class RunningRelay implements Relay {
   #readiness(): Readiness {
     const reasons: string[] = []
     if (this.isDraining || this.#isClosed) reasons.push('draining')
-    const credentials = this.#credentials?.readiness()
+    const credentials = this.#upstream?.credentials.readiness()
     if (credentials !== undefined && credentials.reason !== null) reasons.push(credentials.reason)
     return { ready: reasons.length === 0, reasons }
   }
 }
+
+/** Before there are any. */
+const NO_CREDENTIALS = { refreshesOk: 0, refreshesFailed: 0, expiresAtMs: null } as const
 
 function checkOpenFiles(maxSessions: number): void {
   const rule = openFilesRule(maxSessions, 1)

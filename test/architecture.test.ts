@@ -20,6 +20,7 @@ const RANKS: Readonly<Record<string, number>> = {
   session: 3,
   server: 4,
   upstream: 4,
+  redis: 4,
   metrics: 4,
   tracing: 4,
   log: 4,
@@ -48,6 +49,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   '@opentelemetry/exporter-trace-otlp-proto': ['tracing'],
   '@opentelemetry/resources': ['tracing'],
   '@opentelemetry/sdk-trace-node': ['tracing'],
+  ioredis: ['redis'],
 }
 
 interface SourceFile {

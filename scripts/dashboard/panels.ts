@@ -232,6 +232,51 @@ export const ROWS: readonly Row[] = [
     ],
   },
   {
+    title: 'Regions',
+    panels: [
+      lines(
+        'Streams of the quota',
+        'Counted against the quota of each region, and what there may be.',
+        'short',
+        8,
+        [
+          q(`max by (region) (transcribe_relay_region_streams{${SELECT}})`, '{{region}}'),
+          q(`max by (region) (transcribe_relay_region_streams_limit{${SELECT}})`, '{{region}} limit'),
+        ],
+      ),
+      lines('Streams opened', 'Where streams are opened.', 'ops', 8, [
+        q(
+          `sum by (region) (rate(transcribe_relay_region_streams_opened_total{${SELECT}}${RATE}))`,
+          '{{region}}',
+        ),
+      ]),
+      lines('Streams that went elsewhere', 'Or had to wait, and why.', 'ops', 8, [
+        q(
+          `sum by (region, reason) (rate(transcribe_relay_region_spills_total{${SELECT}}${RATE}))`,
+          '{{region}} {{reason}}',
+        ),
+      ]),
+      lines('Regions left alone', 'Share of instances whose circuit breaker is open.', 'percentunit', 6, [
+        q(`avg by (region) (transcribe_relay_region_breaker_state{state="open", ${SELECT}})`, '{{region}}'),
+      ]),
+      lines('Sessions that wait', 'For a stream, while every region is full or out of order.', 'short', 6, [
+        q(`sum(transcribe_relay_start_queue_length{${SELECT}})`, 'waiting'),
+      ]),
+      lines('Sessions without a stream', 'They waited too long, or too many did.', 'ops', 6, [
+        q(
+          `sum by (reason) (rate(transcribe_relay_start_queue_refused_total{${SELECT}}${RATE}))`,
+          '{{reason}}',
+        ),
+      ]),
+      lines('Redis failures', 'What Redis did not do.', 'ops', 6, [
+        q(
+          `sum by (operation) (rate(transcribe_relay_redis_failures_total{${SELECT}}${RATE}))`,
+          '{{operation}}',
+        ),
+      ]),
+    ],
+  },
+  {
     title: 'Clients',
     panels: [
       byLabel(

@@ -16,6 +16,7 @@
  * | `url`        | string                             | as it is                            |
  * | `port`       | number, 0 = any free port          | decimal digits                      |
  * | `parameters` | object of strings                  | `name=value&name=value`, URL-encoded |
+ * | `regions`    | array of `RegionOption`            | names separated by commas            |
  */
 
 /** Chapters of the reference page, in its order. */
@@ -29,6 +30,8 @@ export const THEMES = {
   resume: 'Clients that come back',
   overload: 'Overload',
   upstream: 'Amazon Transcribe',
+  regions: 'Regions and quotas',
+  redis: 'State shared by several relays',
   credentials: 'Credentials and signing',
   stream: 'Defaults of a stream',
   operations: 'Shutting down, logs',
@@ -106,6 +109,8 @@ export interface UrlDefinition extends DefinitionBase {
   readonly schemes: readonly string[]
   /** A path may stand behind the host. */
   readonly mayHavePath?: true
+  /** User and password may stand before the host; for a row that is `secret`. */
+  readonly mayHaveUser?: true
 }
 
 export interface ParametersDefinition extends DefinitionBase {
@@ -114,6 +119,26 @@ export interface ParametersDefinition extends DefinitionBase {
   readonly maxItems: number
   /** Names that may not be in it, with the reason. */
   readonly refused: Readonly<Record<string, string>>
+}
+
+/** One region to dial. What is left out is what the options beside say. */
+export interface RegionOption {
+  readonly region: string
+  /** As the option `endpoint`. */
+  readonly endpoint?: string | undefined
+  /** Streams at once that the account may have there; 0: not counted. */
+  readonly streams?: number | undefined
+  /** Streams that may be started there in a second; 0: not counted. */
+  readonly startsPerSecond?: number | undefined
+  /** Role to assume for this region. */
+  readonly roleArn?: string | undefined
+  readonly roleExternalId?: string | undefined
+}
+
+export interface RegionsDefinition extends DefinitionBase {
+  readonly kind: 'regions'
+  readonly default: readonly RegionOption[]
+  readonly maxItems: number
 }
 
 export type OptionDefinition =
@@ -126,6 +151,7 @@ export type OptionDefinition =
   | ListDefinition
   | UrlDefinition
   | ParametersDefinition
+  | RegionsDefinition
 
 /** The type of an option's value, from its row. */
 export type OptionValue<Definition extends OptionDefinition> = Definition extends EnumDefinition
@@ -138,12 +164,20 @@ export type OptionValue<Definition extends OptionDefinition> = Definition extend
         ? number | 'auto'
         : Definition extends ListDefinition
           ? readonly string[]
-          : Definition extends ParametersDefinition
-            ? Readonly<Record<string, string>>
-            : Definition['default'] extends string
-              ? string
-              : string | null
+          : Definition extends RegionsDefinition
+            ? readonly RegionOption[]
+            : Definition extends ParametersDefinition
+              ? Readonly<Record<string, string>>
+              : Definition['default'] extends string
+                ? string
+                : string | null
 
 /** Any value an option can have. */
 export type AnyOptionValue =
-  string | number | boolean | readonly string[] | Readonly<Record<string, string>> | null
+  | string
+  | number
+  | boolean
+  | readonly string[]
+  | readonly RegionOption[]
+  | Readonly<Record<string, string>>
+  | null

@@ -75,9 +75,16 @@ function formatBounds(definition: OptionDefinition): string {
 /** As one would write it in the environment; empty for not set. */
 function formatValue(value: AnyOptionValue): string {
   if (value === null) return ''
-  if (Array.isArray(value)) return value.join(',')
+  if (Array.isArray(value)) return value.map(formatItem).join(',')
   if (typeof value === 'object') return new URLSearchParams(value as Record<string, string>).toString()
   return String(value)
+}
+
+/** A region that is more than its name is told as in a file. */
+function formatItem(item: unknown): string {
+  if (typeof item !== 'object' || item === null) return String(item)
+  const names = Object.keys(item)
+  return names.length === 1 && 'region' in item ? String(item.region) : JSON.stringify(item)
 }
 
 function inThemeOrder(): readonly OptionKey[] {

@@ -8,6 +8,8 @@ import type { OptionDefinition, OptionValue } from './definition.ts'
 import { ACCESS_OPTIONS } from './options-access.ts'
 import { NETWORK_OPTIONS } from './options-network.ts'
 import { OVERLOAD_OPTIONS } from './options-overload.ts'
+import { REDIS_OPTIONS } from './options-redis.ts'
+import { REGION_OPTIONS } from './options-regions.ts'
 import { RESUME_OPTIONS } from './options-resume.ts'
 import { ROLLOVER_OPTIONS } from './options-rollover.ts'
 import { SERVER_OPTIONS } from './options-server.ts'
@@ -24,6 +26,8 @@ export const OPTIONS = Object.freeze({
   ...RESUME_OPTIONS,
   ...OVERLOAD_OPTIONS,
   ...UPSTREAM_OPTIONS,
+  ...REGION_OPTIONS,
+  ...REDIS_OPTIONS,
   ...STREAM_OPTIONS,
 })
 

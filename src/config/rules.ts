@@ -133,6 +133,34 @@ export const OPTION_RULES: readonly OptionRule[] = Object.freeze([
     holds: options => options.endpoint === null || !(options.fips || options.dualStack),
   },
   {
+    name: 'region-or-regions',
+    fields: ['regions', 'region', 'endpoint'],
+    rule: 'must not be given with region or endpoint: each item says its own',
+    holds: ({ endpoint, region, regions }) => regions.length === 0 || (region === null && endpoint === null),
+  },
+  {
+    name: 'region-hosts-or-variant',
+    fields: ['regions', 'fips', 'dualStack'],
+    rule: 'must not have an endpoint with fips or dualStack, which choose between the public endpoints',
+    holds: ({ dualStack, fips, regions }) =>
+      !(fips || dualStack) || regions.every(({ endpoint }) => endpoint === undefined),
+  },
+  {
+    name: 'a-stream-a-share',
+    fields: ['quotaShares', 'regionStreams', 'regions'],
+    rule: 'must be at most the streams of each region, or a relay would have none',
+    holds: ({ quotaShares, regionStreams, regions }) =>
+      [regionStreams, ...regions.map(({ streams }) => streams ?? 0)].every(
+        streams => streams === 0 || quotaShares <= streams,
+      ),
+  },
+  {
+    name: 'lease-outlives-its-renewal',
+    fields: ['redisLeaseMs', 'redisTimeoutMs'],
+    rule: 'must be at least four times redisTimeoutMs, or a slow answer costs a lease',
+    holds: ({ redisLeaseMs, redisTimeoutMs }) => redisLeaseMs >= 4 * redisTimeoutMs,
+  },
+  {
     name: EXPOSURE_RULE,
     fields: ['host', 'auth', 'insecure'],
     rule: 'must be loopback (127.0.0.1, ::1, localhost) while auth lets anybody in: set auth to keys or jwt, or insecure to true where something in front of the relay authenticates',

@@ -4,6 +4,7 @@
  * Pure. A value comes back normalised and frozen, or with the rule it breaks; `describeBounds` is that rule in words,
  * and the same words are in the documentation.
  */
+import { checkRegions, describeRegions } from './region-list.ts'
 import type {
   AnyOptionValue,
   NumberDefinition,
@@ -34,6 +35,7 @@ export function readText(definition: OptionDefinition, text: string): Checked {
     case 'boolean':
       return checkValue(definition, text === 'true' ? true : text === 'false' ? false : text)
     case 'list':
+    case 'regions':
       return checkValue(definition, text === '' ? [] : text.split(',').map(item => item.trim()))
     case 'parameters':
       return readParameters(definition, text)
@@ -66,6 +68,10 @@ export function checkValue(definition: OptionDefinition, value: unknown): Checke
       return isListOf(value, definition.pattern, definition.maxItems)
         ? pass(Object.freeze([...value]))
         : failure
+    case 'regions': {
+      const checked = checkRegions(value, definition.maxItems)
+      return checked.ok ? pass(checked.value) : checked
+    }
     default:
       return checkParameters(definition, value)
   }
@@ -89,6 +95,8 @@ export function describeBounds(definition: OptionDefinition): string {
       return `must be ${definition.shape}`
     case 'url':
       return `must be a URL (${definition.schemes.join(', ')}) of a host, with ${definition.mayHavePath === true ? 'at most a path' : 'nothing'} behind it`
+    case 'regions':
+      return describeRegions(definition.maxItems)
     case 'list':
       return `must be a list of at most ${definition.maxItems}, each ${definition.shape}`
     default:
@@ -130,15 +138,14 @@ function isIntegerFrom(value: unknown, min: number, max: number): value is numbe
   return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
 }
 
-function isPlainUrl(text: string, { mayHavePath, schemes }: UrlDefinition): boolean {
+function isPlainUrl(text: string, { mayHavePath, mayHaveUser, schemes }: UrlDefinition): boolean {
   if (text.length > MAX_URL_CHARS || !URL.canParse(text)) return false
   const url = new URL(text)
   // `search` and `hash` are empty for a lone `?` or `#` too, so the text itself is asked.
   return (
     schemes.includes(url.protocol.slice(0, -1)) &&
     url.hostname !== '' &&
-    url.username === '' &&
-    url.password === '' &&
+    (mayHaveUser === true || (url.username === '' && url.password === '')) &&
     (url.pathname === '/' || mayHavePath === true) &&
     !/[?#\s]/.test(text)
   )

@@ -51,6 +51,17 @@ export class Collectors {
     })
   }
 
+  /** A gauge with several labels. */
+  gaugesOf(definition: LabelledDefinition, read: (labels: Labels) => number): void {
+    const series = definition.series(this.#lists)
+    const gauge: Gauge = new Gauge({
+      ...this.#labelled(definition),
+      collect(): void {
+        for (const labels of series) gauge.set(labels, read(labels))
+      },
+    })
+  }
+
   /** A gauge of labels `agg` = `sum`, `max`. */
   buffered(definition: LabelledDefinition, read: () => BufferedBytes): void {
     const gauge: Gauge = new Gauge({

@@ -7,6 +7,7 @@
 import { ERRORS, ERROR_CODES } from '../errors.ts'
 import { EVENT_STREAM_ERROR_CODES } from '../eventstream/errors.ts'
 import { ADMISSION_REASONS, LOAD_REASONS } from '../session/admission-gate.ts'
+import { BREAKER_STATES, QUEUE_REFUSALS, REDIS_OPERATIONS, SPILL_REASONS } from '../session/region-labels.ts'
 import { ROLLOVER_REASONS } from '../session/rollover-policy.ts'
 import { EXCEPTION_LABELS } from '../transcribe/exceptions.ts'
 
@@ -21,6 +22,8 @@ export interface LabelLists {
   readonly connectReasons: readonly string[]
   /** Why the native socket dropped a client. */
   readonly violationReasons: readonly string[]
+  /** Regions of the relay; `us-east-1`, as an example, where there is no relay. */
+  readonly regions?: readonly string[]
 }
 
 export type Labels = Readonly<Record<string, string>>
@@ -238,6 +241,64 @@ export const METRICS = Object.freeze({
     aggregate: 'min',
   },
 
+  // Regions
+  regionStreams: {
+    ...gauge(
+      'region_streams',
+      'Streams counted against the quota of a region: of all relays with Redis, else of this one.',
+    ),
+    series: lists => regions(lists),
+  },
+  regionStreamLimit: {
+    ...gauge(
+      'region_streams_limit',
+      'Streams that there may be: the quota with Redis, else the part of this relay. 0: not counted.',
+    ),
+    series: lists => regions(lists),
+  },
+  regionStreamsOpened: {
+    ...counter('region_streams_opened_total', 'Streams opened in a region.'),
+    series: lists => regions(lists),
+  },
+  regionSpills: {
+    ...counter(
+      'region_spills_total',
+      'Streams that went elsewhere or waited, because the region was full (quota, throttled), did not answer (breaker, failed) or is draining.',
+    ),
+    series: lists => regions(lists).flatMap(labels => SPILL_REASONS.map(reason => ({ ...labels, reason }))),
+  },
+  regionBreaker: {
+    ...gauge('region_breaker_state', '1 for the state that the circuit breaker of a region is in.'),
+    series: lists => regions(lists).flatMap(labels => BREAKER_STATES.map(state => ({ ...labels, state }))),
+    aggregate: 'max',
+  },
+  regionDraining: {
+    ...gauge('region_draining', '1: an operator lets streams of the region go elsewhere.'),
+    series: lists => regions(lists),
+    aggregate: 'max',
+  },
+  startQueueLength: gauge('start_queue_length', 'Sessions that wait for a stream.'),
+  startQueueWait: histogram(
+    'start_queue_wait_seconds',
+    'How long sessions waited that got a stream.',
+    [0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30],
+  ),
+  startQueueRefused: {
+    ...counter(
+      'start_queue_refused_total',
+      'Sessions that got no stream, because they waited too long or too many did.',
+    ),
+    series: () => QUEUE_REFUSALS.map(reason => ({ reason })),
+  },
+  redisConnected: {
+    ...gauge('redis_connected', '1: Redis can be asked, 0: it cannot. NaN: none is configured.'),
+    aggregate: 'min',
+  },
+  redisFailures: {
+    ...counter('redis_failures_total', 'What Redis did not do: not connected, too slow, refused.'),
+    series: () => REDIS_OPERATIONS.map(operation => ({ operation })),
+  },
+
   // Buffers
   clientBuffered: {
     ...gauge('client_buffered_bytes', 'Results that clients have not read yet: of all, and of the slowest.'),
@@ -286,6 +347,10 @@ const REJECT_REASONS: readonly string[] = [
 
 function reasons(values: readonly string[]): readonly { readonly reason: string }[] {
   return [...new Set([...values, OTHER])].map(reason => ({ reason }))
+}
+
+function regions(lists: LabelLists): readonly { readonly region: string }[] {
+  return (lists.regions ?? ['us-east-1']).map(region => ({ region }))
 }
 
 function counter(name: string, help: string) {

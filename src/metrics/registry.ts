@@ -11,12 +11,15 @@ import type { ErrorCode } from '../errors.ts'
 import { ERRORS } from '../errors.ts'
 import type { AdmissionReason, LoadReason } from '../session/admission-gate.ts'
 import type { SessionMetrics } from '../session/ports.ts'
+import type { QueueRefusal, RedisOperation, SpillReason } from '../session/region-labels.ts'
 import type { RolloverReason } from '../session/rollover-policy.ts'
 import type { BufferedBytes } from './collectors.ts'
 import { Collectors } from './collectors.ts'
 import type { LabelLists } from './definitions.ts'
 import { METRICS } from './definitions.ts'
 import { processMetrics } from './process-metrics.ts'
+import type { RegionSources } from './region-figures.ts'
+import { NO_REGION_SOURCES, RegionFigures } from './region-figures.ts'
 import type { SeriesCounts } from './series-counts.ts'
 import type { MetricsSnapshot } from './snapshot.ts'
 import { takeSnapshot } from './snapshot.ts'
@@ -52,6 +55,7 @@ export interface MetricSources {
   lostAuditLines?(): number
   /** Of the client port, wall clock; `null`: none. */
   certificateExpiresAtMs?(): number | null
+  readonly regions?: RegionSources
 }
 
 export interface MetricsOptions extends LabelLists {
@@ -76,6 +80,11 @@ export interface RelayMetrics extends SessionMetrics {
   upstreamDialsWaiting: number
   /** Once an attempt to connect to the upstream; `reason` is `none` for `ok`. */
   countConnect(outcome: 'ok' | 'error', reason: string): void
+  countSpill(region: string, reason: SpillReason): void
+  countRegionStream(region: string): void
+  observeQueueSeconds(seconds: number): void
+  countQueueRefusal(reason: QueueRefusal): void
+  countRedisFailure(operation: RedisOperation): void
   /** Names the native build that serves clients, once it is known. */
   setBuild(native: string): void
   /** The text that Prometheus reads. */
@@ -128,6 +137,7 @@ class PrometheusMetrics implements RelayMetrics {
   readonly #connectDuration: Histogram
   readonly #partialLag: Histogram
   readonly #finalLag: Histogram
+  readonly #regions: RegionFigures
 
   constructor(options: MetricsOptions) {
     const collect = new Collectors(this.#registry, options)
@@ -150,6 +160,7 @@ class PrometheusMetrics implements RelayMetrics {
     this.#connectDuration = collect.histogram(METRICS.upstreamConnectDuration)
     this.#partialLag = collect.histogram(METRICS.partialLag)
     this.#finalLag = collect.histogram(METRICS.finalLag)
+    this.#regions = new RegionFigures(collect, options.sources.regions ?? NO_REGION_SOURCES)
   }
 
   countSessionStarted(): void {
@@ -207,6 +218,26 @@ class PrometheusMetrics implements RelayMetrics {
 
   observeUpstreamConnectSeconds(seconds: number): void {
     observe(this.#connectDuration, seconds)
+  }
+
+  countSpill(region: string, reason: SpillReason): void {
+    this.#regions.countSpill(region, reason)
+  }
+
+  countRegionStream(region: string): void {
+    this.#regions.countRegionStream(region)
+  }
+
+  observeQueueSeconds(seconds: number): void {
+    this.#regions.observeQueueSeconds(seconds)
+  }
+
+  countQueueRefusal(reason: QueueRefusal): void {
+    this.#regions.countQueueRefusal(reason)
+  }
+
+  countRedisFailure(operation: RedisOperation): void {
+    this.#regions.countRedisFailure(operation)
   }
 
   setBuild(native: string): void {

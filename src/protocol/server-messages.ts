@@ -110,6 +110,8 @@ export function drainingMessage(reconnectInMs: number): string {
 export interface RolloverMessage {
   /** A code of the error catalogue, or why it was planned. */
   readonly reason: string
+  /** Of the stream that goes on. */
+  readonly region: string
   readonly replayedSeconds: number
   readonly lostSeconds: number
   readonly gapMs: number
@@ -121,6 +123,7 @@ export function rolloverMessage(rollover: RolloverMessage): string {
   return JSON.stringify({
     type: 'Rollover',
     reason: rollover.reason,
+    region: rollover.region,
     replayed_seconds: roundMs(rollover.replayedSeconds),
     lost_seconds: roundMs(rollover.lostSeconds),
     gap_ms: Math.round(rollover.gapMs),

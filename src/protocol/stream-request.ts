@@ -1,7 +1,7 @@
 /**
  * What a client asks for: the query of `GET /v1/stream`, or the query and a `Configure` message together.
  *
- * The relay's own parameters (`format`, `words`, `partials`, `configure`, `resume`) are taken out here; everything else is a
+ * The relay's own parameters (`format`, `words`, `partials`, `regions`, `configure`, `resume`) are taken out here; everything else is a
  * parameter of Amazon Transcribe, goes by its name there and is checked by `transcribe/parameters`. Defaults of the
  * relay fill what the client left open, but never contradict what it said.
  */
@@ -20,6 +20,8 @@ export interface StreamRequest {
   readonly words: boolean
   /** Whether partial results are wanted. */
   readonly partials: boolean
+  /** Regions that it may go to; `null`: any. */
+  readonly regions: readonly string[] | null
 }
 
 /** Either complete, or waiting for the `Configure` message that completes it. */
@@ -35,6 +37,8 @@ export interface StreamDefaults {
   readonly partials: boolean
   /** Language codes to accept without a warning besides the known ones. */
   readonly extraLanguageCodes: readonly string[]
+  /** Where streams can go, for clients that want a choice of these. Absent: there is none. */
+  readonly regions?: readonly string[]
 }
 
 export type StreamQueryResult =
@@ -48,7 +52,7 @@ export type StreamRequestResult =
 /** Most parameters in one request, the relay's own included; the service has 24. */
 export const MAX_PARAMETERS = 64
 
-const OWN_PARAMETERS = ['format', 'words', 'partials', 'configure', 'resume'] as const
+const OWN_PARAMETERS = ['format', 'words', 'partials', 'regions', 'configure', 'resume'] as const
 
 /**
  * Parameters that answer one question together. A client that gives one of a group gets no default for the others:
@@ -117,13 +121,14 @@ export function readStreamRequest(
   const format = readFormat(given, defaults.format, problems)
   const words = readBoolean(given, 'words', defaults.words, problems)
   const partials = readBoolean(given, 'partials', defaults.partials, problems)
+  const regions = readRegions(given, defaults.regions ?? [], problems)
   const validation = validateParameters(withDefaults(given, defaults.parameters), {
     extraLanguageCodes: defaults.extraLanguageCodes,
   })
   if (!validation.ok) return { ok: false, problems: [...problems, ...validation.problems] }
   if (problems.length > 0) return { ok: false, problems }
   const { parameters, warnings } = validation
-  return { ok: true, stream: { parameters, warnings, format, words, partials } }
+  return { ok: true, stream: { parameters, warnings, format, words, partials, regions } }
 }
 
 function tooMany(name: string): ParameterProblem {
@@ -173,6 +178,20 @@ function readFormat(
   if (value === 'simple' || value === 'aws') return value
   problems.push({ parameter: 'format', value: showText(value), rule: 'must be simple or aws' })
   return fallback
+}
+
+function readRegions(
+  given: ReadonlyMap<string, string>,
+  known: readonly string[],
+  problems: ParameterProblem[],
+): readonly string[] | null {
+  const value = given.get('regions')
+  if (value === undefined) return null
+  const names = [...new Set(value.split(',').map(name => name.trim()))]
+  if (names.every(name => known.includes(name))) return names
+  const rule = `must be one or more of ${known.join(', ')}, separated by commas`
+  problems.push({ parameter: 'regions', value: showText(value), rule })
+  return null
 }
 
 function readBoolean(

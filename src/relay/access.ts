@@ -7,6 +7,7 @@ import { isLoopback, letsAnybodyIn } from '../config/rules.ts'
 import type { Logger } from '../log.ts'
 import type { AccessLogLines } from '../log.ts'
 import { snakeCase } from '../log.ts'
+import type { SharedUsedTokens } from '../server/auth/client-tokens.ts'
 import { AccessGuard } from '../server/auth/guard.ts'
 import type { AccessRefusal } from '../server/options.ts'
 import { asConfigProblem } from './network.ts'
@@ -15,7 +16,9 @@ export interface AccessDependencies {
   readonly clock: Clock
   readonly logger: Logger
   readonly log: AccessLogLines
-  readonly region: string
+  readonly regions: readonly string[]
+  /** Where relays remember used client tokens together; `null`: each for itself. */
+  readonly usedTokens: SharedUsedTokens | null
   /** The program that embeds the relay decides by itself. */
   readonly hasAuthorize: boolean
 }
@@ -29,8 +32,8 @@ export interface RelayAccess {
 }
 
 export function createAccess(options: RelayOptions, deps: AccessDependencies): RelayAccess {
-  const { clock, log, logger, region } = deps
-  const guard = new AccessGuard(options, { clock, log, region })
+  const { clock, log, logger, regions, usedTokens } = deps
+  const guard = new AccessGuard(options, { clock, log, regions, usedTokens })
   return {
     guard,
     onRefused: refusal => log.clientOnRefused(snakeCase(refusal)),

@@ -6,7 +6,7 @@ import type { Logger } from '../log.ts'
 import { reachableHost } from '../server/address.ts'
 import type { ClientServer, ListenAddress } from '../server/app.ts'
 import { readOpenFileLimit } from '../server/file-limit.ts'
-import type { Endpoint } from '../transcribe/endpoints.ts'
+import type { Region } from '../upstream/regions.ts'
 import { clientUrl } from './network.ts'
 
 export interface RelayAddresses {
@@ -38,15 +38,17 @@ export function addressesOf(
 export function logStart(
   logger: Logger,
   { opsUrl, url }: RelayAddresses,
-  endpoint: Endpoint,
+  regions: readonly Region[],
   server: ClientServer,
 ): void {
-  for (const warning of endpoint.warnings) logger.warn('endpoint', { warning })
+  for (const { endpoint } of regions) {
+    for (const warning of endpoint.warnings) logger.warn('endpoint', { warning })
+  }
   logger.info('relay started', {
     listening: url,
     operations: opsUrl,
-    region: endpoint.region,
-    upstream: endpoint.host,
+    region: regions.map(({ name }) => name).join(),
+    upstream: regions.map(({ endpoint }) => endpoint.host).join(),
     native_build: nameOfBuild(server),
     open_file_limit: readOpenFileLimit(),
   })

@@ -3,7 +3,8 @@
  * apart from it so that no ingress exposes it.
  *
  * `/livez` is 200 while the process runs its event loop; it looks at nothing else, as a restart would end every session.
- * `/readyz` is 200 or 503 with the reasons. `/metrics` is the exposition of the registry.
+ * `/readyz` is 200 or 503 with the reasons. `/metrics` is the exposition of the registry. `/regions` tells how the regions
+ * are; `POST /regions/NAME/drain` lets streams of one go elsewhere, `…/resume` takes that back.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
@@ -20,6 +21,23 @@ export interface Exposition {
   readonly body: string
 }
 
+interface OpsRegion {
+  readonly region: string
+  readonly breaker: string
+  readonly draining: boolean
+  readonly streams: number
+  /** 0: not counted. */
+  readonly streamLimit: number
+}
+
+/** What is told and done about regions; matched by shape. */
+export interface OpsRegions {
+  report(): readonly OpsRegion[] | Promise<readonly OpsRegion[]>
+  /** `false`: there is no such region. */
+  drain(region: string): boolean | Promise<boolean>
+  resume(region: string): boolean | Promise<boolean>
+}
+
 export interface OpsServerOptions {
   /** Address to bind. Default `0.0.0.0`. */
   readonly host?: string
@@ -27,6 +45,8 @@ export interface OpsServerOptions {
   readonly port?: number
   readonly readiness: () => Readiness | Promise<Readiness>
   readonly scrape: () => Promise<Exposition>
+  /** Absent: no path for them. */
+  readonly regions?: OpsRegions
   /** A bug in `readiness` or `scrape`. */
   readonly onFailure: (error: unknown) => void
 }
@@ -93,17 +113,22 @@ async function respond(
 }
 
 async function answerOf(request: IncomingMessage, options: OpsServerOptions): Promise<Answer> {
-  if (request.method !== 'GET' && request.method !== 'HEAD') {
-    return { ...json(405, { error: 'method_not_allowed' }), headers: { Allow: 'GET, HEAD' } }
-  }
+  const path = request.url?.split('?', 1)[0] ?? ''
+  const order = REGION_ORDER.exec(path)
   try {
-    switch (request.url?.split('?', 1)[0]) {
+    if (order !== null && options.regions !== undefined)
+      return await answerOrder(request, order, options.regions)
+    if (request.method !== 'GET' && request.method !== 'HEAD') return notAllowed('GET, HEAD')
+    switch (path) {
       case '/livez':
         return json(200, { status: 'alive' })
       case '/readyz':
         return answerReadiness(await options.readiness())
       case '/metrics':
         return { status: 200, ...(await options.scrape()) }
+      case '/regions':
+        if (options.regions === undefined) return json(404, { error: 'not_found' })
+        return answerRegions(await options.regions.report())
       default:
         return json(404, { error: 'not_found' })
     }
@@ -111,6 +136,34 @@ async function answerOf(request: IncomingMessage, options: OpsServerOptions): Pr
     options.onFailure(error)
     return json(500, { error: 'internal' })
   }
+}
+
+function answerRegions(regions: readonly OpsRegion[]): Answer {
+  return json(200, {
+    regions: regions.map(({ streamLimit, ...region }) => ({
+      ...region,
+      stream_limit: streamLimit === 0 ? null : streamLimit,
+    })),
+  })
+}
+
+/** `POST /regions/us-east-1/drain` */
+const REGION_ORDER = /^\/regions\/([a-z0-9-]{1,32})\/(drain|resume)$/
+
+/** A page in the browser of somebody inside can post here as well; operators' tools send no `Origin`. */
+async function answerOrder(
+  { headers, method }: IncomingMessage,
+  [, region = '', order]: RegExpExecArray,
+  regions: OpsRegions,
+): Promise<Answer> {
+  if (method !== 'POST') return notAllowed('POST')
+  if (headers.origin !== undefined) return json(403, { error: 'forbidden' })
+  const isKnown = await (order === 'drain' ? regions.drain(region) : regions.resume(region))
+  return isKnown ? json(202, { region, draining: order === 'drain' }) : json(404, { error: 'not_found' })
+}
+
+function notAllowed(methods: string): Answer {
+  return { ...json(405, { error: 'method_not_allowed' }), headers: { Allow: methods } }
 }
 
 function answerReadiness({ ready, reasons }: Readiness): Answer {

@@ -18,7 +18,7 @@ import { readResumeQuery, type ResumeQuery } from '../protocol/resume-query.ts'
 import { describeProblems, readStreamQuery } from '../protocol/stream-request.ts'
 import { readTraceParent } from '../protocol/trace-parent.ts'
 import type { Resumption, SessionHost } from '../session/host.ts'
-import type { Principal } from './auth/principal.ts'
+import type { AdmittedClient, Principal } from './auth/principal.ts'
 import { ownerOf } from './auth/principal.ts'
 import type { SocketHandlers } from './client-socket.ts'
 import { ClientSocket } from './client-socket.ts'
@@ -150,8 +150,12 @@ export class UpgradeAttempt {
     return this.#context.host.findResumable({ ...claim, owner: ownerOf(this.#principal) })
   }
 
-  /** `next` may throw. */
-  #wait<Value>(pending: Promise<Value>, next: (value: Value) => void): void {
+  /** `next` may throw. `drop` gets what came too late to be used. */
+  #wait<Value>(
+    pending: Promise<Value>,
+    next: (value: Value) => void,
+    drop: (value: Value) => void = () => {},
+  ): void {
     const { clock, handshakeTimeoutMs } = this.#context.settings
     this.#listenForAbort()
     if (this.#timer === null) {
@@ -159,24 +163,34 @@ export class UpgradeAttempt {
         this.#refuse(new RelayError('handshake_timeout')),
       )
     }
-    this.#resume(pending, next).catch(this.#context.settings.onFailure)
+    this.#resume(pending, next, drop).catch(this.#context.settings.onFailure)
   }
 
-  async #resume<Value>(pending: Promise<Value>, next: (value: Value) => void): Promise<void> {
+  async #resume<Value>(
+    pending: Promise<Value>,
+    next: (value: Value) => void,
+    drop: (value: Value) => void,
+  ): Promise<void> {
     try {
       const value = await pending
-      if (this.#isSettled) return
-      this.#admit()
-      next(value)
+      const refusal = this.#isSettled ? null : this.#refusalOfAll()
+      if (this.#isSettled || refusal !== null) drop(value)
+      if (refusal !== null) throw refusal
+      if (!this.#isSettled) next(value)
     } catch (error) {
       this.#refuse(this.#toRelayError(error))
     }
   }
 
   #admit(): void {
-    const { host } = this.#context
-    const refusal = this.#context.refusalOfServer() ?? (this.#claim === null ? host.admit() : null)
+    const refusal = this.#refusalOfAll()
     if (refusal !== null) throw refusal
+  }
+
+  /** Who comes back is there already. */
+  #refusalOfAll(): RelayError | null {
+    const { host } = this.#context
+    return this.#context.refusalOfServer() ?? (this.#claim === null ? host.admit() : null)
   }
 
   #readClaim(): ResumeQuery | null {
@@ -194,14 +208,22 @@ export class UpgradeAttempt {
   }
 
   #accept(query: StreamQuery): void {
+    const { guard } = this.#context.settings
+    const admitted =
+      this.#principal === null ? null : (guard?.admit(this.#principal, this.#handshake, query) ?? null)
+    if (!(admitted instanceof Promise)) return this.#open(query, admitted)
+    this.#wait(
+      admitted,
+      access => this.#open(query, access),
+      access => access.release(),
+    )
+  }
+
+  #open(query: StreamQuery, access: AdmittedClient | null): void {
     const { settings, host } = this.#context
     const { headers, sessionId, remoteAddress } = this.#handshake
     const traceParent = readTraceParent(headers.get('traceparent'))
     const request = { sessionId, query, remoteAddress, ...(traceParent === null ? {} : { traceParent }) }
-    const access =
-      this.#principal === null
-        ? null
-        : (settings.guard?.admit(this.#principal, this.#handshake, query) ?? null)
     const release = () => access?.release()
     const kept = query.resume ? { kept: { owner: ownerOf(this.#principal), onOver: release } } : {}
     const handlers = new ClientSocket(

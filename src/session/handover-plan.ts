@@ -14,7 +14,7 @@ const MIN_AGE_MS = 60_000
 const LITTLE_SECONDS = 3
 
 export class HandoverPlan {
-  readonly reason: PlannedReason
+  #reason: PlannedReason
   #earliestMs: number
   #latestMs: number
 
@@ -26,7 +26,7 @@ export class HandoverPlan {
   ) {
     // Once more the same time ahead: the service may count from another moment than we do.
     const credentialsMs = Math.max((credentialsLeftMs ?? Infinity) - handoverLeadMs, MIN_AGE_MS)
-    this.reason = credentialsMs < maxStreamMs ? 'credentials_expiring' : 'max_duration'
+    this.#reason = credentialsMs < maxStreamMs ? 'credentials_expiring' : 'max_duration'
     this.#latestMs = openedMs + Math.min(credentialsMs, maxStreamMs)
     this.#earliestMs = Math.min(
       this.#latestMs,
@@ -42,6 +42,18 @@ export class HandoverPlan {
     if (nowMs >= this.#latestMs) return true
     if (nowMs < this.#earliestMs || hasOpenSegment) return false
     return uncoveredSeconds <= LITTLE_SECONDS || nowMs >= (this.#earliestMs + this.#latestMs) / 2
+  }
+
+  get reason(): PlannedReason {
+    return this.#reason
+  }
+
+  /** Streams of the region are to go elsewhere: at the next good moment, and by `latestMs` whoever speaks. */
+  leaveRegion(nowMs: number, latestMs: number): void {
+    if (this.#reason === 'region_draining') return
+    this.#reason = 'region_draining'
+    this.#earliestMs = Math.min(this.#earliestMs, nowMs)
+    this.#latestMs = Math.min(this.#latestMs, latestMs)
   }
 
   /** The next stream could not be opened; not before `untilMs` again. */

@@ -15,6 +15,8 @@ export interface ClientAccess {
   readonly principal: string | null
   /** How it was known: `key`, `jwt`, …; for the log. */
   readonly method: string
+  /** Where its streams may go. Absent or `null`: anywhere. */
+  readonly regions?: readonly string[] | null
   /** `null`, or why these parameters may not be used. Asked for a `Configure` message; the query was checked before. */
   refusalOf(stream: StreamRequest): RelayError | null
   /** `null`, or what ends the session now: the allowance ran out. Asked at every tick. */

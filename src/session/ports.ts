@@ -83,6 +83,8 @@ export interface UpstreamOpening {
   readonly attempts: number
   /** Wall clock, ms since 1970, at which the credentials of the URL end; `null`: they do not. */
   readonly credentialsExpireAtMs: number | null
+  /** A stream that the region refuses later for its quota can be opened in another one. Absent: it cannot. */
+  readonly hasAlternative?: boolean
 }
 
 /** Why an open upstream is gone. */
@@ -111,6 +113,14 @@ export interface DialRequest {
   readonly sessionId: string
   /** Query of the upstream URL, wire names and wire values, without the `X-Amz-*` part. Already validated. */
   readonly parameters: Readonly<Record<string, string>>
+  /** Who takes turns where streams are scarce; absent: a session of its own. */
+  readonly principal?: string | undefined
+  /** The session may go to these alone; absent or `null`: to any. */
+  readonly regions?: readonly string[] | null | undefined
+  /** The session is under way: it comes before those that begin. */
+  readonly isContinuation?: boolean
+  /** The region whose quota ended the stream before. */
+  readonly throttledIn?: string | null | undefined
 }
 
 /** A dial under way, or a stream. After `cancel` the listener is not called any more, and any socket is ended. */
@@ -124,6 +134,8 @@ export interface UpstreamDialer {
    * returns.
    */
   dial(request: DialRequest, listener: UpstreamListener): Dial
+  /** Whether streams of this region are to go elsewhere, and a session with these regions can. Absent: never. */
+  isLeaving?(region: string, regions: readonly string[] | null): boolean
 }
 
 /**

@@ -23,13 +23,14 @@ const CURABLE = [
 ] as const satisfies readonly ErrorCode[]
 
 /** Reasons of planned changes. */
-export type PlannedReason = 'max_duration' | 'credentials_expiring' | 'resumed'
+export type PlannedReason = 'max_duration' | 'credentials_expiring' | 'region_draining' | 'resumed'
 export type RolloverReason = (typeof CURABLE)[number] | PlannedReason
 
 export const ROLLOVER_REASONS: readonly RolloverReason[] = Object.freeze([
   ...CURABLE,
   'max_duration',
   'credentials_expiring',
+  'region_draining',
   'resumed',
 ])
 
@@ -52,6 +53,8 @@ export interface EndedStream {
   readonly livedMs: number
   /** It was the first of its session. */
   readonly isFirst: boolean
+  /** Another region can take the session. */
+  readonly hasAlternative?: boolean
 }
 
 type RolloverLimits = Pick<SessionLimits, 'rolloverAttempts' | 'rolloverBackoffMs' | 'rolloverGapMs'>
@@ -122,15 +125,15 @@ export class RolloverPolicy {
     return this.#failures <= this.#limits.rolloverAttempts
   }
 
-  #isCured(error: RelayError, { livedMs, isFirst }: EndedStream): boolean {
+  #isCured(error: RelayError, { livedMs, isFirst, hasAlternative = false }: EndedStream): boolean {
     if (!isCurable(error.code)) return false
     switch (error.code) {
       // Credentials that ended, not credentials that were never accepted.
       case 'upstream_auth':
         return livedMs >= STABLE_MS || /expired/i.test(`${error.detail ?? ''} ${error.message}`)
-      // A session that was not let in is told so; one that is under way is worth another try.
+      // A session that was not let in anywhere is told so; one that is under way is worth another try.
       case 'upstream_throttled':
-        return livedMs >= STABLE_MS || !isFirst
+        return livedMs >= STABLE_MS || !isFirst || hasAlternative
       // The client waits for its last results: a second time is enough.
       case 'flush_timeout':
         return this.#lastCode !== 'flush_timeout'

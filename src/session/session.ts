@@ -19,6 +19,7 @@ import { type StreamDefaults, type StreamRequest } from '../protocol/stream-requ
 import type { RecycledBuffers } from '../recycled-buffers.ts'
 import { describeBegin } from './begin.ts'
 import { configureStream } from './configure.ts'
+import { dialOrigin } from './dial-requests.ts'
 import type { SessionRequest } from './host.ts'
 import { TokenBucket } from './pace.ts'
 import { Outbox } from './outbox.ts'
@@ -218,7 +219,7 @@ export class Session implements ResumableSession, LinkOwner {
     parts.silence.upstreamOpened(this.#deps.clock.monotonicMs())
     if (this.#isEnding) this.#link?.endStream()
     if (isFirst) this.#outbox.begin(this.#describeBegin(parts, opening.region))
-    if (restart !== null) this.#outbox.send(rolloverMessage(restart))
+    if (restart !== null) this.#outbox.send(rolloverMessage({ ...restart, region: opening.region }))
     // The client may have been too slow even for this.
     if (this.#isPausing && this.#state === 'open') this.#park()
   }
@@ -295,7 +296,8 @@ export class Session implements ResumableSession, LinkOwner {
       isBehind: () => this.#client.bufferedBytes() > limits.clientPartialsBufferBytes,
     }
     this.#parts = createStreamParts(stream, limits, metrics, client, frameMemory, clock.monotonicMs())
-    this.#link = new UpstreamLink(this.id, this.#parts, this, { ...this.#deps, trace: this.#trace })
+    const origin = dialOrigin(this.#request, stream)
+    this.#link = new UpstreamLink(origin, this.#parts, this, { ...this.#deps, trace: this.#trace })
     this.#move('dialling')
     for (const { parameter, message } of stream.warnings) {
       this.#outbox.warnOf('parameter', `${parameter}: ${message}`)

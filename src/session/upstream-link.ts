@@ -9,8 +9,9 @@
  * from then on is left out: so nothing is lost and nothing repeated, whichever way a stream came to its end. The session
  * decides what follows from each event (`LinkOwner`); this file knows how.
  */
-import { randomUUID } from 'node:crypto'
 import type { Clock } from '../clock.ts'
+import type { DialOrigin } from './dial-requests.ts'
+import { DialRequests } from './dial-requests.ts'
 import { RelayError } from '../errors.ts'
 import { HandoverPlan } from './handover-plan.ts'
 import type { SessionLimits } from './limits.ts'
@@ -53,7 +54,6 @@ interface Totals {
   parkedSeconds: number
 }
 
-const MS_PER_MINUTE = 60_000
 const MIN_HANDOVER_RETRY_MS = 1000
 /** The service gives up a stream without audio after 15 s; whatever it could say about the audio before is said by then. */
 const IDLE_MS = 10_000
@@ -61,7 +61,7 @@ const IDLE_MS = 10_000
 const CONTEXT_SECONDS = 2
 
 export class UpstreamLink implements StreamOwner {
-  readonly #sessionId: string
+  readonly #requests: DialRequests
   readonly #owner: LinkOwner
   readonly #deps: LinkParts
   readonly #parts: StreamParts
@@ -76,11 +76,9 @@ export class UpstreamLink implements StreamOwner {
   #stream: UpstreamStream | null = null
   /** Is being dialled. */
   #next: UpstreamStream | null = null
-  #dialled = 0
   #opened = 0
   #rollovers = 0
   #firstOpening: UpstreamOpening | null = null
-  #firstOpenedMs = 0
   #dialAtMs = Infinity
   #flushDeadlineMs = Infinity
   #handover: HandoverPlan | null = null
@@ -91,8 +89,8 @@ export class UpstreamLink implements StreamOwner {
   /** The last stream closed well without a final of the last segment. */
   #wasEarly = false
 
-  constructor(sessionId: string, parts: StreamParts, owner: LinkOwner, deps: LinkParts) {
-    this.#sessionId = sessionId
+  constructor(origin: DialOrigin, parts: StreamParts, owner: LinkOwner, deps: LinkParts) {
+    this.#requests = new DialRequests(origin, parts.request)
     this.#parts = parts
     this.#owner = owner
     this.#deps = deps
@@ -199,7 +197,7 @@ export class UpstreamLink implements StreamOwner {
     this.#stream = stream
     this.#opened += 1
     this.#firstOpening ??= opening
-    if (this.#opened === 1) this.#firstOpenedMs = nowMs
+    this.#requests.streamOpened(nowMs)
     this.#handover = this.#parts.audio.canReplay ? this.#planHandover(opening, nowMs) : null
     const restart = this.#attach(stream, nowMs)
     this.#reason = null
@@ -225,33 +223,17 @@ export class UpstreamLink implements StreamOwner {
 
   #dial(): void {
     this.#dialAtMs = Infinity
-    this.#dialled += 1
     const { clock, dialer, limits, metrics, trace } = this.#deps
-    const { wire } = this.#parts.request.parameters
-    const own = wire['session-id'] ?? this.#sessionId
-    const upstreamId = this.#dialled === 1 || this.#isResumable(wire) ? own : randomUUID()
-    this.#next = new UpstreamStream(
-      this.#dialled,
-      { sessionId: this.#sessionId, parameters: { ...wire, 'session-id': upstreamId } },
-      {
-        owner: this,
-        dialer,
-        metrics,
-        trace,
-        forwarder: this.#parts.forwarder,
-        stallMs: limits.upstreamStallMs,
-        nowMs: () => clock.monotonicMs(),
-      },
-    )
-  }
-
-  /**
-   * The service takes a stream up again by its session id, within the window. Without one the id is a label, and a
-   * stream that still lives would end the new one's predecessor with a ConflictException.
-   */
-  #isResumable(wire: Readonly<Record<string, string>>): boolean {
-    const windowMs = Number(wire['session-resume-window'] ?? 0) * MS_PER_MINUTE
-    return this.#deps.clock.monotonicMs() - this.#firstOpenedMs < windowMs
+    const request = this.#requests.next(clock.monotonicMs())
+    this.#next = new UpstreamStream(this.#requests.count, request, {
+      owner: this,
+      dialer,
+      metrics,
+      trace,
+      forwarder: this.#parts.forwarder,
+      stallMs: limits.upstreamStallMs,
+      nowMs: () => clock.monotonicMs(),
+    })
   }
 
   #attach(stream: UpstreamStream, nowMs: number): Restart | null {
@@ -284,6 +266,9 @@ export class UpstreamLink implements StreamOwner {
 
   #isHandoverDue(nowMs: number, stream: UpstreamStream): boolean {
     const { coverage } = this.#parts
+    if (this.#requests.isLeaving(this.#deps.dialer, stream)) {
+      this.#handover?.leaveRegion(nowMs, nowMs + this.#deps.limits.handoverLeadMs)
+    }
     const uncoveredSeconds = stream.timeline.sentSeconds - coverage.coveredSeconds
     return this.#handover?.isDue(nowMs, coverage.hasOpenSegment, uncoveredSeconds) === true
   }
@@ -319,7 +304,9 @@ export class UpstreamLink implements StreamOwner {
     if (!audio.canReplay) return this.#giveUp(error)
     const isIdle = cause.code === 'audio_timeout' && audio.quietMs(nowMs) >= IDLE_MS
     if (isFlushing && !audio.hasUnfinished) return this.#finish()
-    const ended = { livedMs: stream.livedMs(nowMs), isFirst: stream.number === 1 }
+    const { hasAlternative, number } = stream
+    const ended = { livedMs: stream.livedMs(nowMs), isFirst: number === 1, hasAlternative }
+    this.#requests.streamLost(stream, cause)
     if (!this.#policy.streamEnded(cause, ended, nowMs)) return this.#giveUp(error)
     if (isIdle && !coverage.hasOpenSegment && !audio.hasUnsent) return this.#finish()
     this.#cause = cause

@@ -62,6 +62,7 @@ export class UpstreamStream implements UpstreamListener {
   #endIsSent = false
   #isOver = false
   #isConfirmed = false
+  #opening: UpstreamOpening | null = null
 
   constructor(number: number, request: DialRequest, ports: StreamPorts) {
     this.number = number
@@ -80,6 +81,16 @@ export class UpstreamStream implements UpstreamListener {
   /** AudioEvents sent, the empty one included. */
   get sentFrames(): number {
     return this.#sentFrames
+  }
+
+  /** `null`: not open yet. */
+  get region(): string | null {
+    return this.#opening?.region ?? null
+  }
+
+  /** Another region can take the session. */
+  get hasAlternative(): boolean {
+    return this.#opening?.hasAlternative === true
   }
 
   /** The service said in words that it is done, and did not merely close. */
@@ -156,6 +167,7 @@ export class UpstreamStream implements UpstreamListener {
     if (this.#isOver || this.#port !== null) return upstream.terminate()
     const { metrics, owner } = this.#ports
     this.#port = upstream
+    this.#opening = opening
     this.#openedMs = this.#ports.nowMs()
     metrics.upstreamStreamsActive += 1
     metrics.observeUpstreamConnectSeconds(opening.connectMs / 1000)

@@ -34,3 +34,48 @@ export function createCredentialChain({ profile, region }: CredentialChainOption
     return provider(options)
   }
 }
+
+export interface RoleOptions {
+  readonly arn: string
+  readonly externalId: string | null
+  /** Region of AWS STS. */
+  readonly region: string
+  /** Of AWS STS, instead of the public one of the region. */
+  readonly endpoint?: string
+  /** Whose credentials assume it. */
+  readonly master: CredentialProvider
+}
+
+/** Name of the sessions of a role, in the trail of whoever audits the account. */
+const ROLE_SESSION_NAME = 'transcribe-relay'
+
+/** Credentials of an assumed role. */
+export function createRoleProvider({
+  arn,
+  endpoint,
+  externalId,
+  master,
+  region,
+}: RoleOptions): CredentialProvider {
+  let provider: Promise<() => Promise<AwsCredentials>> | undefined
+  async function load(): Promise<() => Promise<AwsCredentials>> {
+    const { fromTemporaryCredentials } = await import('@aws-sdk/credential-providers')
+    return fromTemporaryCredentials({
+      masterCredentials: async () => {
+        const { accessKeyId, secretAccessKey, sessionToken } = await master()
+        return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) }
+      },
+      params: {
+        RoleArn: arn,
+        RoleSessionName: ROLE_SESSION_NAME,
+        ...(externalId === null ? {} : { ExternalId: externalId }),
+      },
+      clientConfig: { region, ...(endpoint === undefined ? {} : { endpoint }) },
+    })
+  }
+  return async () => {
+    provider ??= load()
+    const assume = await provider
+    return assume()
+  }
+}

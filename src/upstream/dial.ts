@@ -62,6 +62,9 @@ export interface DialerOptions extends Omit<ConnectorOptions, 'closeTimeoutMs'> 
   readonly origin?: string | undefined
   /** Shared by dialers of one machine: its clock is wrong for all of them. */
   readonly clockSkew?: ClockSkew
+  /** Those of all dialers of a process; own ones unless given. */
+  readonly slots?: DialSlots
+  readonly writeMemory?: RecycledBuffers
   /** 0 ≤ x < 1. */
   readonly random?: () => number
 }
@@ -93,7 +96,34 @@ export interface DialMetrics extends DialSlotMetrics {
   countConnect(outcome: 'ok' | 'error', reason: ConnectReason | 'none', durationSeconds: number): void
 }
 
-export function createDialer(options: DialerOptions): UpstreamDialer {
+/**
+ * Asked around every connection of a dial, by whoever has an eye on all of them. For each `enter` that said yes, one of the
+ * other two is called.
+ */
+export interface DialGate {
+  /** Whether a connection may be tried now. */
+  enter(): boolean
+  /** `null`: it opened. */
+  settle(failure: ErrorCode | null): void
+  /** It was given up before that was known. */
+  abandon(): void
+  /** Whether to try again after a passing trouble. */
+  mayRetry(): boolean
+}
+
+/** What one dial is given besides the limits of the dialer. */
+export interface DialTerms {
+  readonly gate: DialGate
+  /** In place of `dialDeadlineMs`. */
+  readonly deadlineMs: number
+}
+
+/** A dialer that goes to one place. */
+export interface RegionalDialer extends UpstreamDialer {
+  dial(request: DialRequest, listener: UpstreamListener, terms?: DialTerms): Dial
+}
+
+export function createDialer(options: DialerOptions): RegionalDialer {
   const limits = Object.freeze({ ...DIAL_DEFAULTS, ...options.limits })
   const shared: DialerParts = {
     ...options,
@@ -101,12 +131,12 @@ export function createDialer(options: DialerOptions): UpstreamDialer {
     connector: new Connector({ ...options, closeTimeoutMs: limits.closeTimeoutMs }),
     limits,
     random: options.random ?? Math.random,
-    slots: new DialSlots(limits.concurrentDials, options.metrics),
-    writeMemory: createWriteMemory(),
+    slots: options.slots ?? new DialSlots(limits.concurrentDials, options.metrics),
+    writeMemory: options.writeMemory ?? createWriteMemory(),
   }
   return {
-    dial(request, listener) {
-      return new UpstreamDial(shared, request, listener)
+    dial(request, listener, terms) {
+      return new UpstreamDial(shared, request, listener, terms)
     },
   }
 }
@@ -120,10 +150,19 @@ interface DialerParts extends DialerOptions {
   readonly writeMemory: RecycledBuffers
 }
 
+/** Nobody has an eye on it. */
+const OPEN_GATE: DialGate = {
+  enter: () => true,
+  settle: () => {},
+  abandon: () => {},
+  mayRetry: () => true,
+}
+
 class UpstreamDial implements Dial, ConnectListener {
   readonly #parts: DialerParts
   readonly #request: DialRequest
   readonly #listener: UpstreamListener
+  readonly #gate: DialGate
   readonly #deadlineAtMs: number
   readonly #deadlineTimer: Timer
   #endpoint: Endpoint | null = null
@@ -142,13 +181,20 @@ class UpstreamDial implements Dial, ConnectListener {
   #socket: UpstreamSocket | null = null
   #done = false
 
-  constructor(parts: DialerParts, request: DialRequest, listener: UpstreamListener) {
+  constructor(
+    parts: DialerParts,
+    request: DialRequest,
+    listener: UpstreamListener,
+    terms: DialTerms | undefined,
+  ) {
     this.#parts = parts
     this.#request = request
     this.#listener = listener
+    this.#gate = terms?.gate ?? OPEN_GATE
     const { clock, limits } = parts
-    this.#deadlineAtMs = clock.monotonicMs() + limits.dialDeadlineMs
-    this.#deadlineTimer = clock.setTimer(limits.dialDeadlineMs, () => this.#clockOnDeadline())
+    const deadlineMs = terms?.deadlineMs ?? limits.dialDeadlineMs
+    this.#deadlineAtMs = clock.monotonicMs() + deadlineMs
+    this.#deadlineTimer = clock.setTimer(deadlineMs, () => this.#clockOnDeadline())
     this.#queueAttempt(false)
   }
 
@@ -166,6 +212,7 @@ class UpstreamDial implements Dial, ConnectListener {
     try {
       const target = await this.#prepare(forceCredentials)
       if (this.#done) return
+      if (!this.#gate.enter()) return this.#fail(this.#lastError ?? new RelayError('upstream_unavailable'))
       this.#attempts += 1
       this.#connecting = this.#parts.connector.connect(target, this)
     } catch (error) {
@@ -208,6 +255,8 @@ class UpstreamDial implements Dial, ConnectListener {
 
   connectOnOpen({ webSocket, stream, requestId, upstreamSessionId, connectMs }: OpenedConnection): void {
     const { clock, limits, metrics, writeMemory } = this.#parts
+    this.#connecting = null
+    this.#gate.settle(null)
     this.#finish()
     metrics.countConnect('ok', 'none', connectMs / 1000)
     const socket = new UpstreamSocket(webSocket, stream, this.#listener, { clock, writeMemory, ...limits })
@@ -228,6 +277,7 @@ class UpstreamDial implements Dial, ConnectListener {
     this.#connecting = null
     this.#slot?.release()
     this.#lastError = errorOfFailure(failure)
+    this.#gate.settle(this.#lastError.code)
     this.#parts.metrics.countConnect('error', failure.reason, failure.durationMs / 1000)
     const retry = this.#planRetry(failure)
     this.#logFailure(failure, retry !== null)
@@ -241,6 +291,7 @@ class UpstreamDial implements Dial, ConnectListener {
     if (codeOfFailure(failure) === 'upstream_auth') return this.#planCorrection(failure)
     const { limits, random } = this.#parts
     if (!isTransient(failure) || this.#retries + 1 >= limits.dialAttempts) return null
+    if (!this.#gate.mayRetry()) return null
     this.#retries += 1
     const delayMs = backoffDelay(this.#retries, limits.dialBackoffMs, random())
     return delayMs >= this.#remainingMs() ? null : { delayMs, forceCredentials: false }
@@ -301,8 +352,10 @@ class UpstreamDial implements Dial, ConnectListener {
     this.#done = true
     this.#deadlineTimer.cancel()
     this.#backoffTimer?.cancel()
-    this.#connecting?.cancel()
-    this.#connecting = null
     this.#slot?.release()
+    if (this.#connecting === null) return
+    this.#connecting.cancel()
+    this.#connecting = null
+    this.#gate.abandon()
   }
 }

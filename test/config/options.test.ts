@@ -52,7 +52,7 @@ function badValues(definition: OptionDefinition): unknown[] {
       return [
         'here',
         'ftp://host',
-        'wss://user:secret@host',
+        ...(definition.mayHaveUser === true ? [] : ['wss://user:secret@host']),
         'wss://host/?token=secret',
         'wss://host?',
         'wss://host/#',
@@ -66,6 +66,22 @@ function badValues(definition: OptionDefinition): unknown[] {
         [1],
         ['nonsense'],
         Array.from({ length: definition.maxItems + 1 }, () => 'en-US'),
+        null,
+      ]
+    case 'regions':
+      return [
+        'us-east-1',
+        ['nowhere'],
+        [7],
+        [{}],
+        ['us-east-1', { region: 'us-east-1' }],
+        [{ region: 'us-east-1', streams: -1 }],
+        [{ region: 'us-east-1', startsPerSecond: 'many' }],
+        [{ region: 'us-east-1', endpoint: 'wss://host/path' }],
+        [{ region: 'us-east-1', roleArn: 'arn:aws:iam::1:role/r' }],
+        [{ region: 'us-east-1', roleExternalId: 'without-a-role' }],
+        [{ region: 'us-east-1', stream: 1 }],
+        Array.from({ length: definition.maxItems + 1 }, (_, index) => `us-east-${index}`),
         null,
       ]
     default:
@@ -159,6 +175,13 @@ t.test('the options hold every limit that a session wants', async t => {
 /** For each rule, a choice that breaks it and no other; the next test sees that none is missing. */
 const BREAKING: Readonly<Record<string, Partial<RelayOptions>>> = {
   'two-ports': { port: 9090 },
+  'region-or-regions': { regions: [{ region: 'us-east-1' }], region: 'us-west-2' },
+  'region-hosts-or-variant': {
+    regions: [{ region: 'us-east-1', endpoint: 'wss://vpce.example' }],
+    fips: true,
+  },
+  'a-stream-a-share': { regions: [{ region: 'us-east-1', streams: 3 }], quotaShares: 4 },
+  'lease-outlives-its-renewal': { redisLeaseMs: 1000, redisTimeoutMs: 251 },
   'exposed-needs-auth': { host: '192.0.2.1' },
   'keys-from-somewhere': { auth: ['keys'] },
   'jwt-says-whose': { auth: ['jwt'], jwtKeysFile: '/keys.json', jwtIssuer: 'https://id.example' },
@@ -222,6 +245,9 @@ t.test('the rules leave room for what is sound', async t => {
     { port: 0, opsPort: 0 },
     { port: 9090, opsPort: 9090, host: '127.0.0.2', opsHost: '127.0.0.1' },
     { host: '::1' },
+    { regions: [{ region: 'us-east-1' }, { region: 'us-west-2' }], fips: true },
+    { regions: [{ region: 'us-east-1', streams: 4, startsPerSecond: 0.5 }], quotaShares: 4 },
+    { redisUrl: 'rediss://user:secret@redis.example:6380/1' },
     { jwksUrl: 'http://127.0.0.1:4000/keys' },
     { jwksUrl: 'http://[::1]:4000/keys' },
     { jwksUrl: 'https://id.example/.well-known/jwks.json' },

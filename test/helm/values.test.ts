@@ -70,6 +70,12 @@ const REFUSED: readonly (readonly [values: Readonly<Record<string, unknown>>, me
   [{ metrics: { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } } }, /counted twice/],
   [{ emulator: { enabled: true }, config: { endpoint: 'wss://x' } }, /config.endpoint is set, but emulator/],
   [
+    { emulator: { enabled: true }, config: { regions: ['us-east-1'] } },
+    /config.regions is set, but emulator/,
+  ],
+  [{ redis: { existingSecret: 'r', port: 0 } }, /redis.port/],
+  [{ config: { redisUrl: 'redis://r' } }, /redisUrl/],
+  [
     { emulator: { enabled: true }, aws: { existingSecret: 'keys' } },
     /aws.existingSecret is set, but the emulator/,
   ],
@@ -90,7 +96,7 @@ t.test('README.md and values.schema.json are those of values.yaml and the option
 
 t.test('every key of config is an option of the relay, and every option but a secret can be set', async t => {
   const secrets = OPTION_KEYS.filter(key => 'secret' in OPTIONS[key])
-  t.strictSame(secrets, ['apiKeys'], 'a secret would be readable in the ConfigMap')
+  t.strictSame(secrets, ['apiKeys', 'redisUrl'], 'a secret would be readable in the ConfigMap')
   t.strictSame(Object.keys(options).sort(), OPTION_KEYS.filter(key => !secrets.includes(key)).sort())
 })
 

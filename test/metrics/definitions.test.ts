@@ -28,7 +28,7 @@ t.test('labels are few, closed and harmless; no combination occurs twice', async
     t.equal(new Set(labels.map(each => JSON.stringify(each))).size, labels.length)
     for (const each of labels) {
       t.same(Object.keys(each), Object.keys(labels[0] ?? {}))
-      for (const value of Object.values(each)) t.match(value, /^[A-Za-z0-9_]+$/)
+      for (const value of Object.values(each)) t.match(value, /^[A-Za-z0-9_-]+$/)
     }
   }
 })

@@ -6,14 +6,15 @@ import t from 'tap'
 import { findUnknown } from '../support/expressions.ts'
 import { hasProgram } from '../support/programs.ts'
 import { CAPACITY_CASES } from '../support/rule-cases/capacity.ts'
-import { STREAM_CASES } from '../support/rule-cases/streams.ts'
+import { REGION_CASES } from '../support/rule-cases/regions.ts'
 import type { FiringCase, RuleCase } from '../support/rule-cases/series.ts'
 import { SERVICE_CASES } from '../support/rule-cases/service.ts'
+import { STREAM_CASES } from '../support/rule-cases/streams.ts'
 import type { AlertRule } from '../support/rules.ts'
 import { readRules, RULES_FILE } from '../support/rules.ts'
 
 const TARGET = { namespace: 'live', job: 'relay' } as const
-const RULE_CASES = { ...SERVICE_CASES, ...CAPACITY_CASES, ...STREAM_CASES }
+const RULE_CASES = { ...SERVICE_CASES, ...CAPACITY_CASES, ...STREAM_CASES, ...REGION_CASES }
 const rules = readRules()
 
 /** A selector with the labels of the target added. */
@@ -76,7 +77,7 @@ t.test('every metric, label and value that a rule names exists', async t => {
 })
 
 t.test('promtool takes the rules', async t => {
-  if (!hasProgram(t, 'promtool')) return
+  if (!hasProgram(t, 'promtool', 'prometheus')) return
   const { status, stdout, stderr } = spawnSync(
     'promtool',
     ['check', 'rules', '--lint=all', '--lint-fatal', RULES_FILE],
@@ -89,7 +90,7 @@ t.test('promtool takes the rules', async t => {
 })
 
 t.test('each alert fires when it should, with these words, and is quiet when it should be', async t => {
-  if (!hasProgram(t, 'promtool')) return
+  if (!hasProgram(t, 'promtool', 'prometheus')) return
   for (const rule of rules) {
     const cases = RULE_CASES[rule.alert]
     const tests = [

@@ -34,12 +34,13 @@ t.test('Begin, Draining and End', async t => {
   t.equal(
     rolloverMessage({
       reason: 'upstream_closed',
+      region: 'us-east-1',
       replayedSeconds: 1.23456,
       lostSeconds: 0,
       gapMs: 99.6,
       rollovers: 2,
     }),
-    '{"type":"Rollover","reason":"upstream_closed","replayed_seconds":1.235,"lost_seconds":0,"gap_ms":100,"rollovers":2}',
+    '{"type":"Rollover","reason":"upstream_closed","region":"us-east-1","replayed_seconds":1.235,"lost_seconds":0,"gap_ms":100,"rollovers":2}',
   )
 })
 

@@ -50,6 +50,45 @@ t.test('answers liveness, readiness and metrics, and nothing else', async test =
   }
 })
 
+t.test('tells how regions are, and takes orders about them from no web page', async test => {
+  const orders: string[] = []
+  const order = (name: string) => (region: string) => {
+    orders.push(`${name} ${region}`)
+    return region === 'us-east-1'
+  }
+  const region = { region: 'us-east-1', breaker: 'closed', draining: false, streams: 2 }
+  const regions = {
+    report: () => [
+      { ...region, streamLimit: 0 },
+      { ...region, streamLimit: 5 },
+    ],
+    drain: order('drain'),
+    resume: order('resume'),
+  }
+  const { port } = await startOps(test, { regions })
+  const told = await ask(port, '/regions')
+  test.same(JSON.parse(told.body), {
+    regions: [
+      { ...region, stream_limit: null },
+      { ...region, stream_limit: 5 },
+    ],
+  })
+  const drained = await ask(port, '/regions/us-east-1/drain', 'POST')
+  test.same([drained.status, JSON.parse(drained.body)], [202, { region: 'us-east-1', draining: true }])
+  test.equal((await ask(port, '/regions/us-east-1/resume', 'POST')).status, 202)
+  test.equal((await ask(port, '/regions/eu-west-1/drain', 'POST')).status, 404)
+  test.same((await ask(port, '/regions/us-east-1/drain')).headers.allow, 'POST')
+  const page = await fetch(`http://127.0.0.1:${port}/regions/us-east-1/drain`, {
+    method: 'POST',
+    headers: { origin: 'http://localhost:3000', connection: 'close' },
+  })
+  test.equal(page.status, 403)
+  test.strictSame(orders, ['drain us-east-1', 'resume us-east-1', 'drain eu-west-1'])
+  const { port: without } = await startOps(test)
+  test.equal((await ask(without, '/regions')).status, 404)
+  test.equal((await ask(without, '/regions/us-east-1/drain', 'POST')).status, 405)
+})
+
 t.test('says why it is not ready, and is alive all the same', async test => {
   const { port } = await startOps(test, {
     readiness: () => ({ ready: false, reasons: ['draining', 'not_ready'] }),

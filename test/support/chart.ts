@@ -30,6 +30,7 @@ export const CASES: Readonly<Record<string, readonly string[]>> = {
   'eks-irsa': [profile('eks-irsa')],
   spot: [profile('eks-pod-identity'), profile('spot')],
   kind: [profile('kind')],
+  redis: [profile('eks-irsa'), profile('redis')],
   'all-on': [values('all-on')],
   'all-on-keda': [values('all-on'), values('all-on-keda')],
   'all-off': [values('all-off')],

@@ -8,9 +8,10 @@ import { spawnSync } from 'node:child_process'
 export function hasProgram(
   t: { comment(text: string): void; fail(text: string): unknown },
   program: string,
+  debianPackage = program,
 ): boolean {
   if (spawnSync(program, ['--version']).error === undefined) return true
-  const text = `${program} is not installed (apt-get install ${program}); nothing was checked`
+  const text = `${program} is not installed (apt-get install ${debianPackage}); nothing was checked`
   if (process.env['CI'] === 'true') t.fail(text)
   else t.comment(text)
   return false

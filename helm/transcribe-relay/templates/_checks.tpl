@@ -51,6 +51,9 @@
 {{- if $v.config.endpoint -}}
 {{- fail "config.endpoint is set, but emulator.enabled makes the relay use the emulator. Choose one." -}}
 {{- end -}}
+{{- if $v.config.regions -}}
+{{- fail "config.regions is set, but emulator.enabled makes the relay use the emulator. Choose one." -}}
+{{- end -}}
 {{- if $v.aws.existingSecret -}}
 {{- fail "aws.existingSecret is set, but the emulator knows only its own public key. Choose one." -}}
 {{- end -}}

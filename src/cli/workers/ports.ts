@@ -6,6 +6,7 @@ import type { ConfigProblem } from '../../config/problems.ts'
 import type { RelayOptions } from '../../config/options.ts'
 import type { MetricsSnapshot } from '../../metrics/snapshot.ts'
 import type { Readiness } from '../../server/ops.ts'
+import type { RegionReport } from '../../session/region-labels.ts'
 
 /** The only word of a worker's command line. Without a primary it is an unknown option. */
 export const WORKER_ARGUMENT = '--worker'
@@ -25,6 +26,7 @@ export interface WorkerStart {
 export type Order =
   | { readonly type: 'start'; readonly start: WorkerStart }
   | { readonly type: 'ask'; readonly id: number; readonly withMetrics: boolean }
+  | { readonly type: 'region'; readonly region: string; readonly isDraining: boolean }
   | { readonly type: 'drain' }
   | { readonly type: 'close' }
 
@@ -44,6 +46,7 @@ export interface WorkerReport {
   readonly readiness: Readiness
   /** `null`: not asked for, or not to be had. */
   readonly metrics: MetricsSnapshot | null
+  readonly regions: readonly RegionReport[]
 }
 
 /** How a process ended: one of the two. */

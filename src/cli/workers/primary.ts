@@ -17,6 +17,7 @@ import { longestDrainMs } from '../../relay/drain.ts'
 import { openFilesRule } from '../../server/file-limit.ts'
 import type { OpsServer, Readiness } from '../../server/ops.ts'
 import { createOpsServer } from '../../server/ops.ts'
+import type { RegionReport } from '../../session/region-labels.ts'
 import { createRelayName } from '../../session/resume-token.ts'
 import { VERSION } from '../../version.ts'
 import type { CommandContext } from '../command.ts'
@@ -27,6 +28,7 @@ import { describeListenFailure, runService } from '../service-loop.ts'
 import { findClientPort } from './client-port.ts'
 import type { WorkerReport } from './ports.ts'
 import { judgeReadiness } from './readiness.ts'
+import { mergeRegions } from './regions.ts'
 import { countWorkers, divideOptions } from './share.ts'
 import type { SupervisorEvents } from './supervisor.ts'
 import { WorkerSupervisor } from './supervisor.ts'
@@ -94,6 +96,11 @@ class Primary implements SupervisorEvents {
       port: options.opsPort,
       readiness: () => this.#readiness(),
       scrape: () => this.#scrape(),
+      regions: {
+        report: () => this.#reportRegions(),
+        drain: region => this.#orderRegion(region, true),
+        resume: region => this.#orderRegion(region, false),
+      },
       onFailure: error => this.#logger.error('operations port failed', { error }),
     })
   }
@@ -191,6 +198,17 @@ class Primary implements SupervisorEvents {
       isReady: this.#judge(reports).ready,
       snapshots: new Map(running.map(([worker]) => [worker, reports.get(worker)?.metrics ?? null])),
     })
+  }
+
+  async #reportRegions(): Promise<readonly RegionReport[]> {
+    return mergeRegions(await this.#ask(false, READINESS_WAIT_MS), this.#options.redisUrl !== null)
+  }
+
+  async #orderRegion(region: string, isDraining: boolean): Promise<boolean> {
+    const known = await this.#reportRegions()
+    if (!known.some(report => report.region === region)) return false
+    this.#supervisor?.orderRegion(region, isDraining)
+    return true
   }
 
   #judge(reports: ReadonlyMap<number, WorkerReport | null>): Readiness {

@@ -10,7 +10,10 @@ export function countWorkers({ workers, maxSessions }: RelayOptions, cores: numb
   return Math.max(1, Math.min(cores, maxSessions, OPTIONS.workers.max))
 }
 
-/** The options of each worker: its share of `maxSessions` (the remainder goes to the first) and of the memory, and nothing to divide. */
+/**
+ * The options of each worker: its share of `maxSessions` (the remainder goes to the first), of the memory, of the quotas
+ * and of the queue, and nothing to divide.
+ */
 export function divideOptions(
   options: RelayOptions,
   workers: number,
@@ -22,6 +25,8 @@ export function divideOptions(
     ...options,
     workers: 1,
     memoryLimitBytes: Math.floor(memoryBytes / workers),
+    quotaShares: options.quotaShares * workers,
+    startQueueLength: Math.ceil(options.startQueueLength / workers),
     maxSessions: share + (index < remainder ? 1 : 0),
   }))
 }

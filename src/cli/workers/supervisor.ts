@@ -56,6 +56,7 @@ export class WorkerSupervisor implements SlotEvents {
   readonly #goneWaiters: (() => void)[] = []
   /** What slots said of their start; told with their exit. */
   readonly #failures = new Map<WorkerSlot, StartFailure>()
+  readonly #drainingRegions = new Set<string>()
   #starting: Starting | null = null
   #ticker: Timer | null = null
   #isStopping = false
@@ -94,6 +95,13 @@ export class WorkerSupervisor implements SlotEvents {
     return new Map(reports)
   }
 
+  /** To all workers, and to those that are started later. */
+  orderRegion(region: string, isDraining: boolean): void {
+    if (isDraining) this.#drainingRegions.add(region)
+    else this.#drainingRegions.delete(region)
+    for (const slot of this.#slots) slot.orderRegion(region, isDraining)
+  }
+
   /** All deliver their last results and end. Resolves when none is left. */
   async drain(): Promise<void> {
     this.#stop()
@@ -112,6 +120,7 @@ export class WorkerSupervisor implements SlotEvents {
   }
 
   slotOnStarted(slot: WorkerSlot): void {
+    for (const region of this.#drainingRegions) slot.orderRegion(region, true)
     if (this.#starting === null) {
       this.#events.supervisorOnRestarted(slot.worker)
       return

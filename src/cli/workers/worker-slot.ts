@@ -100,6 +100,11 @@ export class WorkerSlot {
     void this.ask(false, BEAT_MS)
   }
 
+  /** Streams of the region go elsewhere, or may come again. */
+  orderRegion(region: string, isDraining: boolean): void {
+    if (this.#state !== 'empty') this.#process?.send({ type: 'region', region, isDraining })
+  }
+
   drain(): void {
     if (this.#state === 'empty' || this.#state === 'draining') return
     this.#state = 'draining'

@@ -111,6 +111,10 @@ class Worker {
       case 'ask':
         void this.#answer(order.id, order.withMetrics)
         return
+      case 'region':
+        if (order.isDraining) this.#sources?.regions.drain(order.region)
+        else this.#sources?.regions.resume(order.region)
+        return
       case 'drain':
         this.#stop(1)
         return
@@ -134,8 +138,9 @@ class Worker {
 
   async #answer(id: number, withMetrics: boolean): Promise<void> {
     const readiness = this.#sources?.readiness() ?? { ready: false, reasons: ['starting'] }
+    const regions = this.#sources?.regions.report() ?? []
     const metrics = withMetrics ? await this.#takeSnapshot() : null
-    await this.#channel.send({ type: 'answer', id, report: { readiness, metrics } })
+    await this.#channel.send({ type: 'answer', id, report: { readiness, metrics, regions } })
   }
 
   async #takeSnapshot(): Promise<WorkerReport['metrics']> {

@@ -46,15 +46,29 @@ export interface ClientToken {
   readonly expiresAtMs: number
 }
 
+/** What relays remember together. Matched by shape: `redis/` implements it. */
+export interface SharedUsedTokens {
+  /** Whether this is the first use. Rejects with a `RelayError` where that cannot be known. */
+  claim(id: string, expiresAtMs: number): Promise<boolean>
+}
+
 export class ClientTokens {
   readonly #clock: Clock
   readonly #maxLifetimeSeconds: number
   /** The one in force first, then the one before it. */
   #secrets: readonly Uint8Array[] = [randomBytes(SECRET_BYTES)]
   readonly #used: UsedTokens
+  readonly #shared: SharedUsedTokens | null
 
-  constructor(clock: Clock, maxLifetimeSeconds: number, maxUsedTokens = MAX_USED_TOKENS) {
+  /** `shared`: in place of the memory of this process. */
+  constructor(
+    clock: Clock,
+    maxLifetimeSeconds: number,
+    maxUsedTokens = MAX_USED_TOKENS,
+    shared: SharedUsedTokens | null = null,
+  ) {
     this.#clock = clock
+    this.#shared = shared
     this.#maxLifetimeSeconds = maxLifetimeSeconds
     this.#used = new UsedTokens(maxUsedTokens)
   }
@@ -115,9 +129,15 @@ export class ClientTokens {
     }
   }
 
-  /** Marks it as used. @throws RelayError `token_invalid` where it was before. */
-  use({ expiresAtMs, singleUseId }: ClientToken): void {
-    if (singleUseId !== null) this.#used.add(singleUseId, expiresAtMs, this.#clock.now())
+  /**
+   * Marks it as used. With a promise where relays remember together. @throws RelayError `token_invalid` where it was used
+   * before, `auth_unavailable` where nobody can tell.
+   */
+  use({ expiresAtMs, singleUseId }: ClientToken): Promise<void> | undefined {
+    if (singleUseId === null) return undefined
+    if (this.#shared !== null) return claimOnce(this.#shared, singleUseId, expiresAtMs)
+    this.#used.add(singleUseId, expiresAtMs, this.#clock.now())
+    return undefined
   }
 
   /** @throws RelayError `token_invalid` where it was used before. */
@@ -178,6 +198,10 @@ class UsedTokens {
       if (!isFull && looked >= 4) return
     }
   }
+}
+
+async function claimOnce(shared: SharedUsedTokens, id: string, expiresAtMs: number): Promise<void> {
+  if (!(await shared.claim(id, expiresAtMs))) throw usedBefore()
 }
 
 function usedBefore(): RelayError {

@@ -144,10 +144,15 @@ export function refusalOfResume({ features }: Grants): RelayError | null {
   return features === null || features.includes('resume') ? null : needsFeature('resume', 'resume')
 }
 
-/** `null`, or `forbidden`: everything goes to one region, and it is not one of these. */
-export function refusalOfRegion({ regions }: Grants, region: string): RelayError | null {
-  if (regions === null || regions.includes(region)) return null
-  return new RelayError('forbidden', { message: `This token may not be used in the region ${region}.` })
+/** `null`, or `forbidden`: of the regions that there are, or that the client wants, it may go to none. */
+export function refusalOfRegions(
+  { regions: granted }: Grants,
+  regions: readonly string[],
+): RelayError | null {
+  if (granted === null || regions.some(region => granted.includes(region))) return null
+  return new RelayError('forbidden', {
+    message: `This token may not be used in the region ${regions.join(' or ')}.`,
+  })
 }
 
 /** The value was checked before: it is a code or a name. */

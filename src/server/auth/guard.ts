@@ -15,9 +15,15 @@ import type { Handshake } from '../handshake.ts'
 import { AddressLimits } from './address-limits.ts'
 import type { ApiKey } from './api-keys.ts'
 import { KeyRing, MAX_KEYS_FILE_BYTES, parseKeysFile, parseKeyWord } from './api-keys.ts'
-import type { IssuedToken } from './client-tokens.ts'
+import type { IssuedToken, SharedUsedTokens } from './client-tokens.ts'
 import { ClientTokens, MAX_SECRET_FILE_BYTES } from './client-tokens.ts'
-import { narrowGrants, NO_GRANTS_LIMIT, refusalOfRegion, refusalOfResume, refusalOfStream } from './grants.ts'
+import {
+  narrowGrants,
+  NO_GRANTS_LIMIT,
+  refusalOfRegions,
+  refusalOfResume,
+  refusalOfStream,
+} from './grants.ts'
 import type { JwtVerifier } from './jwt.ts'
 import { looksLikeJwt } from './jwt.ts'
 import type { GuardPart } from './jwt-setup.ts'
@@ -36,8 +42,9 @@ import { WatchedFile } from './watched-file.ts'
 export interface GuardDependencies {
   readonly clock: Clock
   readonly log: AccessLog
-  /** Where every session goes. */
-  readonly region: string
+  /** Where sessions can go. */
+  readonly regions: readonly string[]
+  readonly usedTokens: SharedUsedTokens | null
 }
 
 /** Fresh tokens of one session: so many at once, then one in ten seconds. Each costs a signature. */
@@ -95,12 +102,15 @@ export class AccessGuard implements ClientGuard {
     throw new RelayError('token_missing')
   }
 
-  admit(principal: Principal, handshake: Handshake, query: StreamQuery): AdmittedClient {
+  admit(
+    principal: Principal,
+    handshake: Handshake,
+    query: StreamQuery,
+  ): Promise<AdmittedClient> | AdmittedClient {
     const { grants } = principal
     const refusal =
-      refusalOfRegion(grants, this.#deps.region) ??
       (query.resume ? refusalOfResume(grants) : null) ??
-      (query.kind === 'ready' ? refusalOfStream(grants, query.stream) : null)
+      this.#refusalOf(grants, query.kind === 'ready' ? query.stream : null)
     if (refusal !== null) throw refusal
     if (principal.token !== undefined) this.#tokens?.checkUnused(principal.token)
     const leave = this.#addresses.enter(handshake.remoteAddress)
@@ -144,10 +154,17 @@ export class AccessGuard implements ClientGuard {
     return { name: key.name, method: 'token', grants: narrowGrants(key.grants, token.grants), token }
   }
 
-  #useUp({ token }: Principal, client: AdmittedClient): AdmittedClient {
+  /** `stream`: `null` where it is not known yet. */
+  #refusalOf(grants: Principal['grants'], stream: StreamRequest | null): RelayError | null {
+    const refusal = refusalOfRegions(grants, stream?.regions ?? this.#deps.regions)
+    return refusal ?? (stream === null ? null : refusalOfStream(grants, stream))
+  }
+
+  #useUp({ token }: Principal, client: AdmittedClient): Promise<AdmittedClient> | AdmittedClient {
+    if (token === undefined) return client
     try {
-      if (token !== undefined) this.#tokens?.use(token)
-      return client
+      const using = this.#tokens?.use(token)
+      return using === undefined ? client : enterAfter(using, client)
     } catch (error) {
       client.release()
       throw error
@@ -164,7 +181,8 @@ export class AccessGuard implements ClientGuard {
     return Object.freeze({
       principal: name,
       method,
-      refusalOf: (stream: StreamRequest) => refusalOfStream(grants, stream),
+      regions: grants.regions,
+      refusalOf: (stream: StreamRequest) => this.#refusalOf(grants, stream),
       endOf: (nowMs: number) => expiry.endOf() ?? this.#endOf(grants, used, nowMs - startedMs, nowMs),
       takeWarning: () => (expiry.takeWarning() ? ('token_expiring' as const) : null),
       renew: async (token: string) => {
@@ -189,7 +207,7 @@ export class AccessGuard implements ClientGuard {
     }
     if (fresh.token !== undefined) {
       this.#tokens?.checkUnused(fresh.token)
-      this.#tokens?.use(fresh.token)
+      await this.#tokens?.use(fresh.token)
     }
     return expiry.renew(fresh.expiresAtMs ?? null)
   }
@@ -226,7 +244,7 @@ export class AccessGuard implements ClientGuard {
   #createTokens(): ClientTokens {
     const { tokenMaxSeconds, tokenSecretFile } = this.#options
     const { clock, log } = this.#deps
-    const tokens = new ClientTokens(clock, tokenMaxSeconds)
+    const tokens = new ClientTokens(clock, tokenMaxSeconds, undefined, this.#deps.usedTokens)
     if (tokenSecretFile === null) return tokens
     const file = new WatchedFile({
       path: tokenSecretFile,
@@ -256,5 +274,15 @@ export class AccessGuard implements ClientGuard {
       onFailure: (name, error) => log.fileOnFailure(name, error),
     })
     this.#parts.push(file)
+  }
+}
+
+async function enterAfter(using: Promise<void>, client: AdmittedClient): Promise<AdmittedClient> {
+  try {
+    await using
+    return client
+  } catch (error) {
+    client.release()
+    throw error
   }
 }

@@ -39,8 +39,12 @@ export interface ClientGuard {
   screen(handshake: Handshake): void
   /** Who it is. Without a promise where nothing has to be waited for. */
   authenticate(handshake: Handshake): Promise<Principal> | Principal
-  /** What it may do, and that its limits are not reached. */
-  admit(principal: Principal, handshake: Handshake, query: StreamQuery): AdmittedClient
+  /** What it may do, and that its limits are not reached. With a promise where others are asked about its token. */
+  admit(
+    principal: Principal,
+    handshake: Handshake,
+    query: StreamQuery,
+  ): Promise<AdmittedClient> | AdmittedClient
   /** The query without what is the guard's own: a token that stood in it. */
   streamQuery(handshake: Handshake): string
   /** Whether tokens can be had here. */

@@ -3,6 +3,7 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import t from 'tap'
+import { mergeRegions } from '../../../src/cli/workers/regions.ts'
 import { findClientPort } from '../../../src/cli/workers/client-port.ts'
 import type { WorkerView } from '../../../src/cli/workers/readiness.ts'
 import { judgeReadiness } from '../../../src/cli/workers/readiness.ts'
@@ -21,33 +22,38 @@ t.test('auto is one a core, but not more than there are sessions, nor than the b
   t.equal(countWorkers(optionsOf({ workers: 'auto' }), 512), 256)
 })
 
-t.test('sessions are divided without a rest, the memory equally, and nothing else is', async t => {
-  for (const [maxSessions, workers] of [
-    [1000, 3],
-    [7, 7],
-    [100_000, 256],
-    [10, 4],
-  ] as const) {
-    const options = optionsOf({ maxSessions, workers })
-    const parts = divideOptions(options, workers, 1_000_000)
-    const shares = parts.map(part => part.maxSessions)
-    t.equal(parts.length, workers)
-    t.equal(
-      shares.reduce((sum, share) => sum + share, 0),
-      maxSessions,
-    )
-    t.ok(Math.max(...shares) - Math.min(...shares) <= 1)
-    t.strictSame(
-      shares,
-      shares.toSorted((a, b) => b - a),
-      'the first get the remainder',
-    )
-    for (const part of parts) {
-      t.equal(part.memoryLimitBytes, Math.floor(1_000_000 / workers))
-      t.same({ ...part, maxSessions, memoryLimitBytes: 0, workers }, options)
+t.test(
+  'maxSessions is divided without a rest, memory, quotas and the queue into equal parts, and nothing else is',
+  async t => {
+    for (const [maxSessions, workers] of [
+      [1000, 3],
+      [7, 7],
+      [100_000, 256],
+      [10, 4],
+    ] as const) {
+      const options = optionsOf({ maxSessions, workers })
+      const parts = divideOptions(options, workers, 1_000_000)
+      const shares = parts.map(part => part.maxSessions)
+      t.equal(parts.length, workers)
+      t.equal(
+        shares.reduce((sum, share) => sum + share, 0),
+        maxSessions,
+      )
+      t.ok(Math.max(...shares) - Math.min(...shares) <= 1)
+      t.strictSame(
+        shares,
+        shares.toSorted((a, b) => b - a),
+        'the first get the remainder',
+      )
+      for (const { memoryLimitBytes, quotaShares, startQueueLength, ...part } of parts) {
+        t.equal(memoryLimitBytes, Math.floor(1_000_000 / workers))
+        t.equal(quotaShares, options.quotaShares * workers)
+        t.equal(startQueueLength, Math.ceil(options.startQueueLength / workers))
+        t.same({ ...options, ...part, maxSessions, workers }, options)
+      }
     }
-  }
-})
+  },
+)
 
 t.test('the wait doubles with each death of the last minute, up to a bound', async t => {
   const policy = new RestartPolicy()
@@ -107,4 +113,20 @@ t.test('a client port that cannot be had is told in one line', async t => {
     name: 'CommandError',
     message: /no address of this machine/,
   })
+})
+
+t.test('what workers say of a region is made one', async t => {
+  const report = (breaker: 'open' | 'half_open' | 'closed', draining: boolean, streams: number) => ({
+    readiness: { ready: true, reasons: [] },
+    metrics: null,
+    regions: [{ region: 'us-east-1', breaker, draining, streams, streamLimit: 5 }],
+  })
+  const reports = new Map([
+    [1, report('closed', true, 3)],
+    [2, report('half_open', false, 1)],
+    [3, null],
+  ])
+  const region = { region: 'us-east-1', breaker: 'half_open', draining: false }
+  t.same(mergeRegions(reports, false), [{ ...region, streams: 4, streamLimit: 10 }])
+  t.same(mergeRegions(reports, true), [{ ...region, streams: 3, streamLimit: 5 }])
 })

@@ -323,3 +323,21 @@ t.test('a client that comes back finds its worker within some attempts', async t
   t.comment(`${elsewhere} attempts met another worker`)
   t.equal(workers.emulator.connectionCount, 4)
 })
+
+t.test('an order about a region reaches every worker', async t => {
+  const workers = await startWorkers(t)
+  const post = async (path: string): Promise<number> =>
+    (await fetch(`${workers.opsUrl}${path}`, { method: 'POST', headers: { connection: 'close' } })).status
+  const isDraining = async (): Promise<unknown> => {
+    const { regions } = JSON.parse(await fetchText(`${workers.opsUrl}/regions`)) as { regions: object[] }
+    return regions
+  }
+  t.match(await isDraining(), [{ region: 'us-east-1', draining: false, stream_limit: null }])
+  t.equal(await post('/regions/us-east-1/drain'), 202)
+  t.match(await isDraining(), [{ region: 'us-east-1', draining: true }])
+  t.equal(await post('/regions/us-east-1/resume'), 202)
+  t.match(await isDraining(), [{ region: 'us-east-1', draining: false }])
+  t.equal(await post('/regions/eu-west-1/drain'), 404)
+  workers.child.kill('SIGTERM')
+  t.match(await workers.result, { code: 0 })
+})

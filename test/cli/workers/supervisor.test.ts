@@ -9,7 +9,7 @@ import { resolveOptions } from '../../../src/config/resolve.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 
 const DRAIN_LIMIT_MS = 60_000
-const READY = { readiness: { ready: true, reasons: [] }, metrics: null } as const
+const READY = { readiness: { ready: true, reasons: [] }, metrics: null, regions: [] } as const
 const KILLED = { code: null, signal: 'SIGKILL' } as const
 
 /** A worker that does what a test says. */
@@ -310,4 +310,21 @@ t.test('a close follows a drain, and is no death', async t => {
   await closed
   await supervisor.close()
   t.strictSame(told, [])
+})
+
+t.test('an order about a region goes to all, and to those that are started later', async t => {
+  const { supervisor, child, clock } = await setUpStarted()
+  supervisor.orderRegion('us-east-1', true)
+  const drain: Order = { type: 'region', region: 'us-east-1', isDraining: true }
+  t.same(child(0).orders.at(-1), drain)
+  t.same(child(1).orders.at(-1), drain)
+  child(0).exit(null, 'SIGKILL')
+  clock.advance(MAX_BACKOFF_MS)
+  child(2).start()
+  t.same(child(2).orders.at(-1), drain)
+  supervisor.orderRegion('us-east-1', false)
+  child(2).exit(null, 'SIGKILL')
+  clock.advance(MAX_BACKOFF_MS)
+  child(3).start()
+  t.strictSame(child(3).orderTypes, ['start'])
 })

@@ -1,0 +1,32 @@
+/**
+ * The regions of a relay of several workers: what each says of a region, made one.
+ */
+import type { BreakerState, RegionReport } from '../../session/region-labels.ts'
+import type { WorkerReport } from './ports.ts'
+
+/** The first that one of the workers is in says it. */
+const BY_SEVERITY: readonly BreakerState[] = ['open', 'half_open', 'closed']
+
+/** `isShared`: each worker tells the figures of all, because they count together. */
+export function mergeRegions(
+  reports: ReadonlyMap<number, WorkerReport | null>,
+  isShared: boolean,
+): readonly RegionReport[] {
+  const byName = new Map<string, RegionReport[]>()
+  for (const report of reports.values()) {
+    for (const region of report?.regions ?? []) {
+      byName.set(region.region, [...(byName.get(region.region) ?? []), region])
+    }
+  }
+  const add = (values: readonly number[]): number =>
+    isShared ? Math.max(...values) : values.reduce((sum, value) => sum + value, 0)
+  return [...byName].map(([region, each]) => {
+    return {
+      region,
+      breaker: BY_SEVERITY.find(state => each.some(({ breaker }) => breaker === state)) ?? 'closed',
+      draining: each.every(({ draining }) => draining),
+      streams: add(each.map(({ streams }) => streams)),
+      streamLimit: add(each.map(({ streamLimit }) => streamLimit)),
+    }
+  })
+}

@@ -1,0 +1,36 @@
+/**
+ * Closed lists of what happens between the sessions and the regions: values of labels and of log fields, shared by the
+ * adapters that do not import each other.
+ */
+
+export const BREAKER_STATES = ['closed', 'open', 'half_open'] as const
+export type BreakerState = (typeof BREAKER_STATES)[number]
+
+/** `quota`: full by our own count. `throttled`: Amazon says so. `failed`: a connection, or the credentials for it. */
+export const SPILL_REASONS = ['quota', 'throttled', 'breaker', 'draining', 'failed'] as const
+export type SpillReason = (typeof SPILL_REASONS)[number]
+
+/** Why somebody waits no more without a stream. `displaced`: by somebody who has fewer waiting. */
+export const QUEUE_REFUSALS = ['full', 'timeout', 'displaced'] as const
+export type QueueRefusal = (typeof QUEUE_REFUSALS)[number]
+
+export const REDIS_OPERATIONS = ['acquire', 'renew', 'release', 'token', 'connect'] as const
+export type RedisOperation = (typeof REDIS_OPERATIONS)[number]
+
+/** One region now, for operators and for the metrics. */
+export interface RegionReport {
+  readonly region: string
+  readonly breaker: BreakerState
+  readonly draining: boolean
+  /** Counted against the quota: of all relays that count together, else of this process. */
+  readonly streams: number
+  /** 0: not counted. */
+  readonly streamLimit: number
+}
+
+/** What an operator does with regions. `false`: there is no such region. */
+export interface RegionControl {
+  report(): readonly RegionReport[]
+  drain(region: string): boolean
+  resume(region: string): boolean
+}
