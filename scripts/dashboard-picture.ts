@@ -51,10 +51,13 @@ const FAULT_EVERY = 25
 const PAUSE_EVERY = 4
 const PAUSE_MS = 6000
 
-export function toPicturePanel(panel: Panel, results: readonly (readonly QuerySeries[])[]): PicturePanel {
-  const all = results.flat().flatMap(({ values = [] }) => values.map(([at]) => at))
-  const startSeconds = Math.min(...all)
-  const steps = [...new Set(all)].toSorted((a, b) => a - b)
+/** `steps`: the times asked for, Unix seconds; a panel that shows nothing at first begins with the others all the same. */
+export function toPicturePanel(
+  panel: Panel,
+  results: readonly (readonly QuerySeries[])[],
+  steps: readonly number[],
+): PicturePanel {
+  const [startSeconds = 0] = steps
   return {
     title: panel.title,
     unit: panel.unit,
@@ -88,15 +91,21 @@ async function drawPicture(seconds: number): Promise<void> {
       { relay: { maxSessions: MAX_SESSIONS }, emulator: { latencyMs: UPSTREAM_LATENCY_MS } },
     )
     await operated.prometheus.nextScrape()
-    const fromMs = Date.now()
+    // Whole seconds, so that steps are the same numbers here and at Prometheus.
+    const fromMs = Math.ceil(Date.now() / 1000) * 1000
     await comeAndGo(operated, seconds)
+    const toMs = Date.now()
+    const steps = Array.from(
+      { length: Math.floor((toMs - fromMs) / 1000 / STEP_SECONDS) + 1 },
+      (_, index) => fromMs / 1000 + index * STEP_SECONDS,
+    )
     const panels = ROWS.flatMap(row => row.panels).filter(({ title }) => MAIN_PANELS.includes(title))
     const drawn = await Promise.all(
       panels.map(async panel => {
         const results = panel.queries.map(({ expr }) =>
-          operated.prometheus.queryRange(fillIn(expr), fromMs, Date.now(), STEP_SECONDS),
+          operated.prometheus.queryRange(fillIn(expr), fromMs, toMs, STEP_SECONDS),
         )
-        return toPicturePanel(panel, await Promise.all(results))
+        return toPicturePanel(panel, await Promise.all(results), steps)
       }),
     )
     drawn.sort((a, b) => MAIN_PANELS.indexOf(a.title) - MAIN_PANELS.indexOf(b.title))

@@ -1,9 +1,10 @@
 /** The guides of the chart, docs/deploy-eks.md and docs/authentication.md: what they do with the chart can be done, and what they name exists. */
 import { existsSync, readFileSync } from 'node:fs'
+import { load } from 'js-yaml'
 import t from 'tap'
 import { resolveOptions } from '../../src/config/resolve.ts'
 import { ERROR_CODES } from '../../src/errors.ts'
-import { CHART, hasHelm, NEWEST, relayPod, render, runHelm } from '../support/chart.ts'
+import { CHART, find, hasHelm, NEWEST, relayConfig, relayPod, render, runHelm } from '../support/chart.ts'
 import { runCli } from '../support/cli.ts'
 
 const guide = readFileSync('docs/deploy-eks.md', 'utf8')
@@ -58,6 +59,17 @@ if (hasHelm(t)) {
       const { ok, stderr } = runHelm(['template', 'relay', CHART, '--kube-version', NEWEST, ...values])
       t.ok(ok, `${command}: ${stderr}`)
     }
+  })
+
+  t.test('helm takes the values that turn traces on', async t => {
+    const operations = readFileSync('docs/operations.md', 'utf8')
+    const [, yaml = ''] = /\n## Traces\n.*?```yaml\n(.*?)```/s.exec(operations) ?? []
+    const values = load(yaml) as Readonly<Record<string, unknown>>
+    const manifests = render({ values })
+    t.equal(relayConfig(manifests)['tracing'], true)
+    const names = (relayPod(manifests).container.env ?? []).map(({ name }) => name)
+    t.ok(names.includes('OTEL_EXPORTER_OTLP_ENDPOINT'))
+    t.match(JSON.stringify(find(manifests, 'NetworkPolicy')), '"port":4318')
   })
 
   t.test('the grace periods in the text are those of the chart', async t => {

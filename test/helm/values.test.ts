@@ -66,6 +66,21 @@ const REFUSED: readonly (readonly [values: Readonly<Record<string, unknown>>, me
   [{ keda: { enabled: true } }, /keda.prometheusAddress is empty/],
   [{ config: { opsPort: 8080 } }, /config.opsPort is 8080, must differ/],
   [{ ingress: { enabled: true } }, /ingress.hosts is empty/],
+  [
+    { ingress: { enabled: true, hosts: ['a.b'] } },
+    /^.*ingress.enabled takes the relay out .*config.auth to keys/ms,
+  ],
+  [
+    { ingress: { enabled: true, hosts: ['a.b'] }, config: { auth: ['none', 'keys'] } },
+    /ingress.enabled takes the relay out/,
+  ],
+  [{ httpRoute: { enabled: true, parentRefs: [{ name: 'g' }] } }, /httpRoute.enabled takes the relay out/],
+  [
+    { service: { type: 'LoadBalancer' } },
+    /service.type LoadBalancer takes the relay out.*exposeWithoutAuth/s,
+  ],
+  [{ service: { type: 'NodePort' } }, /service.type NodePort takes the relay out/],
+  [{ config: { insecure: false } }, /config.insecure is false, but config.auth lets anybody in/],
   [{ httpRoute: { enabled: true } }, /httpRoute.parentRefs is empty/],
   [{ metrics: { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } } }, /counted twice/],
   [{ emulator: { enabled: true }, config: { endpoint: 'wss://x' } }, /config.endpoint is set, but emulator/],
@@ -132,6 +147,25 @@ if (hasHelm(t)) {
       const { ok, stderr } = tryRender({ values })
       t.notOk(ok, JSON.stringify(values))
       t.match(stderr, message)
+    }
+  })
+
+  t.test('a relay is exposed with authentication, or by a value that says so', async t => {
+    const auth = {
+      insecure: false,
+      auth: ['jwt'],
+      jwtIssuer: 'i',
+      jwtAudience: 'a',
+      jwksUrl: 'https://id.example',
+    }
+    for (const exposed of [
+      { ingress: { enabled: true, hosts: ['a.b'] } },
+      { httpRoute: { enabled: true, parentRefs: [{ name: 'g' }] } },
+      { service: { type: 'LoadBalancer' } },
+      { service: { type: 'ClusterIP' }, config: { insecure: true } },
+    ]) {
+      t.ok(tryRender({ values: { ...exposed, config: auth } }).ok)
+      t.ok(tryRender({ values: { ...exposed, exposeWithoutAuth: true } }).ok)
     }
   })
 

@@ -33,6 +33,32 @@ async function transcribeAll(world: World): Promise<{ bytes: number; seconds: nu
   return { bytes, seconds: bytes / 32_000, textBytes }
 }
 
+/** Of every line, and of the two of a session whose client is not asked who it is. */
+const OWN_FIELDS = ['level', 'message', 'service', 'session_id', 'time', 'version']
+const START_FIELDS = [...OWN_FIELDS, 'client_address', 'format', 'parameters'].toSorted()
+const END_FIELDS = [
+  ...OWN_FIELDS,
+  'attempts',
+  'audio_bytes',
+  'audio_seconds',
+  'billed_seconds',
+  'class',
+  'connect_ms',
+  'duration_seconds',
+  'finals',
+  'frames',
+  'lost_seconds',
+  'parked_seconds',
+  'reason',
+  'region',
+  'replayed_seconds',
+  'request_id',
+  'rollovers',
+  'silence_seconds',
+  'streams',
+  'upstream_session_id',
+].toSorted()
+
 t.test('after sessions the figures of both sides are the same', async t => {
   const world = await startWorld(t, { emulator: { engine } })
   const before = await world.scrape()
@@ -100,7 +126,7 @@ t.test('after sessions the figures of both sides are the same', async t => {
   )
 })
 
-t.test('a session is told in two lines that agree with what the client heard', async t => {
+t.test('OB-08 a session is told in two lines that agree with what the client heard', async t => {
   const world = await startWorld(t, { emulator: { engine } })
   const [speech] = speeches
   if (speech === undefined) throw new Error('the recordings are missing')
@@ -114,6 +140,11 @@ t.test('a session is told in two lines that agree with what the client heard', a
   t.strictSame(
     lines.map(({ message }) => message),
     ['session started', 'session ended'],
+  )
+  t.strictSame(
+    lines.map(line => Object.keys(line).toSorted()),
+    [START_FIELDS, END_FIELDS],
+    'these fields and no other',
   )
   t.match(lines[0], { client_address: '127.0.0.1', format: 'simple', parameters: { 'sample-rate': '16000' } })
   t.match(lines[1], {

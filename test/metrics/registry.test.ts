@@ -50,7 +50,7 @@ function ownNames(samples: Map<string, string>): string[] {
   return [...samples.keys()].filter(name => !/^(nodejs|process)_/.test(name))
 }
 
-t.test('every series is there from the start, with its zero', async t => {
+t.test('OB-06 every series is there from the start, with its zero', async t => {
   const samples = await samplesOf(openMetrics())
   const expected = [
     'sessions_active',

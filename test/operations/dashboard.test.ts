@@ -79,7 +79,7 @@ t.test('every metric, label and value exists, every variable is defined', async 
   }
 })
 
-t.test('a real Prometheus has data for every panel, and takes every alert', async t => {
+t.test('OB-02 a real Prometheus has data for every panel, and takes every alert', async t => {
   if (!hasProgram(t, 'prometheus')) return
   const operated = await startOperatedWorld(t)
   const { world, prometheus, canaryUrl } = operated

@@ -14,24 +14,39 @@ function panelOf(title: string): Panel {
   return panel
 }
 
+const STEPS = [0, 1, 2].map(second => START + second)
+
 function values(...numbers: readonly string[]): readonly (readonly [number, string])[] {
   return numbers.map((value, index) => [START + index, value] as const)
 }
 
-const ends = toPicturePanel(panelOf('Ends of sessions'), [
+const ends = toPicturePanel(
+  panelOf('Ends of sessions'),
   [
-    { metric: { class: 'ok', reason: 'normal' }, values: values('1', '2', '3') },
-    {
-      metric: { class: 'upstream_error', reason: 'upstream_closed' },
-      values: values('0', '0', '0.5').slice(2),
-    },
+    [
+      { metric: { class: 'ok', reason: 'normal' }, values: values('1', '2', '3') },
+      {
+        metric: { class: 'upstream_error', reason: 'upstream_closed' },
+        values: values('0', '0', '0.5').slice(2),
+      },
+    ],
   ],
-])
-const lag = toPicturePanel(panelOf('Audio to final result'), [
-  [{ metric: {}, values: values('NaN', '0.2', '0.3') }],
-  [{ metric: {}, values: values('NaN', '0.4', '0.5') }],
-  [],
-])
+  STEPS,
+)
+const lag = toPicturePanel(
+  panelOf('Audio to final result'),
+  [
+    [{ metric: {}, values: values('NaN', '0.2', '0.3') }],
+    [{ metric: {}, values: values('NaN', '0.4', '0.5') }],
+    [],
+  ],
+  STEPS,
+)
+const late = toPicturePanel(
+  panelOf('Rollovers'),
+  [[{ metric: { reason: 'x' }, values: values('0', '1', '2').slice(1) }]],
+  STEPS,
+)
 
 t.test('series are named by their labels, times start at zero, what is no number is left out', async t => {
   t.strictSame(ends.series, [
@@ -52,6 +67,15 @@ t.test('series are named by their labels, times start at zero, what is no number
       ],
     },
   ])
+  t.strictSame(
+    late.series[0]?.points,
+    [
+      [0, 0],
+      [1, 1],
+      [2, 2],
+    ],
+    'what begins late begins late in the picture',
+  )
   t.strictSame(
     lag.series.map(({ name, points }) => ({ name, points })),
     [

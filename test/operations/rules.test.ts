@@ -89,7 +89,7 @@ t.test('promtool takes the rules', async t => {
   t.match(stdout, `${rules.length} rules found`)
 })
 
-t.test('each alert fires when it should, with these words, and is quiet when it should be', async t => {
+t.test('OB-03 each alert fires when it should, with these words, and is quiet when it should be', async t => {
   if (!hasProgram(t, 'promtool', 'prometheus')) return
   for (const rule of rules) {
     const cases = RULE_CASES[rule.alert]

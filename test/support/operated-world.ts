@@ -16,7 +16,7 @@ export interface OperatedWorld {
   readonly world: World
   readonly prometheus: Prometheus
   readonly canaryUrl: string
-  /** One session of every kind: good, slow to begin, refused, broken by the upstream, by the client. */
+  /** One session of every kind: good, refused, broken by the upstream or the client, gone on in another stream. */
   runRound(): Promise<void>
 }
 
@@ -59,6 +59,8 @@ async function runRound(t: Closing, world: World, speeches: readonly Speech[]): 
   world.faultNext({ do: 'exception', name: 'LimitExceededException', closeCode: 1000, atSeconds: 0.5 })
   await stream(world, short)
   world.faultNext({ do: 'badMessageCrc', atSeconds: 0.5 })
+  await stream(world, short)
+  world.faultNext({ do: 'close', code: 1011, reason: '', atSeconds: 0.5 })
   await stream(world, short)
   world.faultNext({ do: 'httpStatus', status: 503, headers: {}, body: '' })
   await stream(world, short)

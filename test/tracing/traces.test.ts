@@ -175,12 +175,17 @@ t.test('a receiver that refuses, or is not there, costs spans and nothing else',
 
 t.test('a receiver that never answers holds the end of the process for a bounded time', async t => {
   const receiver = await startTraceReceiver(t, null)
+  const hasty = await startTraced(t, receiver.url, { OTEL_BSP_EXPORT_TIMEOUT: '10' })
+  await runSession(t, hasty.relay)
+  await stop(t, hasty.relay)
+  t.match(hasty.relay.lines('traces not exported'), [{ level: 'warn', error: { message: 'Timeout' } }])
+
   const { relay } = await startTraced(t, receiver.url)
   await runSession(t, relay)
   const startMs = performance.now()
   await stop(t, relay)
   const tookMs = performance.now() - startMs
-  t.ok(receiver.bodies.length > 0, 'it was asked')
+  t.equal(receiver.bodies.length, 2, 'it was asked')
   t.ok(tookMs >= 1000 && tookMs < 8000, `${Math.round(tookMs)} ms`)
 })
 

@@ -36,6 +36,14 @@
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) -}}
 {{- fail "httpRoute.parentRefs is empty; name the Gateway." -}}
 {{- end -}}
+{{- $anybody := include "transcribe-relay.letsAnybodyIn" . -}}
+{{- $exposed := include "transcribe-relay.exposedBy" . -}}
+{{- if and $anybody (not $v.config.insecure) -}}
+{{- fail "config.insecure is false, but config.auth lets anybody in: the relay would not start. Set config.auth to keys or jwt (docs/authentication.md)." -}}
+{{- end -}}
+{{- if and $anybody $exposed (not $v.exposeWithoutAuth) -}}
+{{- fail (printf "%s takes the relay out of the cluster, but clients need not show who they are: whoever finds it streams at the cost of your AWS account. Set config.insecure to false and config.auth to keys or jwt (docs/authentication.md), or exposeWithoutAuth to true where something in front of it authenticates." $exposed) -}}
+{{- end -}}
 {{- if and $v.metrics.serviceMonitor.enabled $v.metrics.podMonitor.enabled -}}
 {{- fail "metrics.serviceMonitor.enabled and metrics.podMonitor.enabled are both true: everything would be counted twice. Choose one." -}}
 {{- end -}}

@@ -102,6 +102,28 @@ app.kubernetes.io/managed-by: {{ $.Release.Service }}
 {{- end -}}
 {{- end -}}
 
+{{/* Not empty: clients need not show who they are. */}}
+{{- define "transcribe-relay.letsAnybodyIn" -}}
+{{- $auth := .Values.config.auth | default (list "none") -}}
+{{- if kindIs "string" $auth -}}
+{{- $auth = splitList "," $auth -}}
+{{- end -}}
+{{- if has "none" $auth -}}
+yes
+{{- end -}}
+{{- end -}}
+
+{{/* Not empty: what takes the relay out of the cluster. */}}
+{{- define "transcribe-relay.exposedBy" -}}
+{{- if .Values.ingress.enabled -}}
+ingress.enabled
+{{- else if .Values.httpRoute.enabled -}}
+httpRoute.enabled
+{{- else if ne .Values.service.type "ClusterIP" -}}
+service.type {{ .Values.service.type }}
+{{- end -}}
+{{- end -}}
+
 {{/* Sessions a pod to scale by; 0: not by sessions. */}}
 {{- define "transcribe-relay.sessionsPerPod" -}}
 {{- if kindIs "invalid" .Values.autoscaling.sessionsPerPod -}}
