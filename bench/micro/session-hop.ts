@@ -87,6 +87,11 @@ export async function openSessionHop(queryString: string, metrics: SessionMetric
         hop.lastText = text
         return 'sent'
       },
+      sendTexts(texts) {
+        hop.sentTexts += texts.length
+        hop.lastText = texts.at(-1) ?? ''
+        return 'sent'
+      },
       bufferedBytes: () => 0,
       close() {
         hop.isClosed = true

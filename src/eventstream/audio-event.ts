@@ -2,11 +2,12 @@
  * AudioEvent, the hot path: ten times a second and session, one of these.
  *
  * Everything before the audio (the head: prelude and headers, 100 bytes) depends on the length alone. So it is kept
- * per length, with the CRC over it, from which the message CRC goes on. What remains for each frame is one
- * allocation, one copy of the audio and one CRC over the audio.
+ * per length, with the CRC over it, from which the message CRC goes on. What remains for each frame is memory, one
+ * copy of the audio and one CRC over the audio.
  *
- * Two ways in. `encodeAudioEvent` copies audio that is whole already. A chunker that collects it from several
- * messages takes a frame from `allocateAudioEvent`, writes the audio to `AUDIO_PAYLOAD_OFFSET` and on, and seals it.
+ * Two ways in. `encodeAudioEvent` copies audio that is whole already, `writeAudioEvent` into memory of the caller. A
+ * chunker that collects it from several messages takes a frame (`allocateAudioEvent`, or memory of its own), writes the
+ * audio to `AUDIO_PAYLOAD_OFFSET` and on, and seals it.
  */
 import { crc32 } from './crc32.ts'
 import { encodeHeaders } from './headers.ts'
@@ -117,7 +118,7 @@ function headOf(totalBytes: number): Head {
 }
 
 /**
- * From Node's pool where the frame fits (up to 4 KiB): a third cheaper than memory of its own, see the "allocation"
+ * Of frames that are given away. From Node's pool where the frame fits (up to 4 KiB): a third cheaper than memory of its own, see the "allocation"
  * rows of bench/micro/framing.ts. The price: a frame kept for replay keeps its 8 KiB slab, which it shares with one
  * to three neighbours of about the same age and the same bounded lifetime. Slabs of our own of 64 KiB would save
  * another third, but keep nineteen neighbours, of other sessions: one session that waits would hold twenty times its

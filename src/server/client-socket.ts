@@ -20,7 +20,7 @@ import { cutCloseReason, isSendableCloseCode } from './close-frame.ts'
 import type { ServerMetrics } from './metrics.ts'
 
 /** What is used of a native socket. */
-export type NativeSocket = Pick<WebSocket<unknown>, 'send' | 'getBufferedAmount' | 'end' | 'close'>
+export type NativeSocket = Pick<WebSocket<unknown>, 'send' | 'cork' | 'getBufferedAmount' | 'end' | 'close'>
 
 /** What the native socket's handlers call; one object a socket, found through its user data. */
 export interface SocketHandlers {
@@ -77,14 +77,23 @@ export class ClientSocket implements ClientPort, SocketHandlers {
 
   sendText(message: string): SendResult {
     if (this.#socket === null || this.#closing !== null) return 'dropped'
-    switch (this.#socket.send(message, false, false)) {
-      case 1:
-        return 'sent'
-      case 0:
-        return 'buffered'
-      default:
-        return 'dropped'
-    }
+    return sendOn(this.#socket, message)
+  }
+
+  // Corked: one system call for all of them, which is most of what a message costs (docs/adr/0008-frame-memory.md).
+  sendTexts(messages: readonly string[]): SendResult {
+    const socket = this.#socket
+    if (socket === null || this.#closing !== null) return 'dropped'
+    let worst: SendResult = 'sent'
+    // Nothing but sends in there: what a close does to a corked socket is the native build's own affair.
+    socket.cork(() => {
+      for (const message of messages) {
+        const result = sendOn(socket, message)
+        if (result !== 'sent') worst = result
+        if (result === 'dropped') return
+      }
+    })
+    return worst
   }
 
   bufferedBytes(): number {
@@ -202,5 +211,16 @@ export class ClientSocket implements ClientPort, SocketHandlers {
       this.#options.onFailure(second)
       this.close(INTERNAL_CLOSE_CODE, 'internal')
     }
+  }
+}
+
+function sendOn(socket: NativeSocket, message: string): SendResult {
+  switch (socket.send(message, false, false)) {
+    case 1:
+      return 'sent'
+    case 0:
+      return 'buffered'
+    default:
+      return 'dropped'
   }
 }

@@ -4,7 +4,7 @@
  * Nothing is said after `end`.
  */
 import { warningMessage, type WarningCode } from '../protocol/server-messages.ts'
-import type { ClientPort, SessionMetrics } from './ports.ts'
+import type { ClientPort, SendResult, SessionMetrics } from './ports.ts'
 
 export interface OutboxPorts {
   readonly client: ClientPort
@@ -37,6 +37,17 @@ export class Outbox {
     else this.#held.push(message)
   }
 
+  /** Messages that came together and leave together. */
+  sendAll(messages: readonly string[]): void {
+    if (this.#isEnded) return
+    if (this.#held !== null) {
+      this.#held.push(...messages)
+      return
+    }
+    for (const message of messages) this.#ports.metrics.clientSentBytes += Buffer.byteLength(message)
+    this.#heed(this.#ports.client.sendTexts(messages))
+  }
+
   /** Each kind of warning once a session. */
   warn(code: WarningCode): void {
     if (this.#warned.has(code)) return
@@ -59,10 +70,14 @@ export class Outbox {
 
   #deliver(message: string): void {
     if (this.#isEnded) return
-    const { client, metrics, softBufferBytes } = this.#ports
+    const { client, metrics } = this.#ports
     metrics.clientSentBytes += Buffer.byteLength(message)
-    const result = client.sendText(message)
+    this.#heed(client.sendText(message))
+  }
+
+  #heed(result: SendResult): void {
     if (result === 'sent') return
+    const { client, softBufferBytes } = this.#ports
     if (result === 'dropped' || client.bufferedBytes() > softBufferBytes) this.#ports.onSlow()
   }
 }

@@ -21,6 +21,8 @@ export type SendResult = 'sent' | 'buffered' | 'dropped'
 /** The client's socket. Every method does nothing once the socket is closed. */
 export interface ClientPort {
   sendText(message: string): SendResult
+  /** Several messages, which leave together. The worst of their results; what follows one that was dropped is not sent. */
+  sendTexts(messages: readonly string[]): SendResult
   /** Bytes accepted by `sendText` that the kernel has not taken yet. */
   bufferedBytes(): number
   /** Sends a Close frame (code and reason as given) after everything accepted before, then ends the connection. */

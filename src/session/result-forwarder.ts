@@ -27,8 +27,9 @@ import type { StreamTimeline } from './stream-timeline.ts'
 import type { Timeline } from './timeline.ts'
 
 export interface ForwarderPorts {
-  /** Sends one message to the client. */
+  /** Sends one message to the client, or several that leave together. */
   deliver(message: string): void
+  deliverAll(messages: readonly string[]): void
   /** Whether the client reads more slowly than results arrive. */
   isBehind(): boolean
   readonly metrics: SessionMetrics
@@ -88,7 +89,9 @@ export class ResultForwarder {
     }
     if (wanted.length === 0) return
     if (this.#stream.format === 'simple') {
-      for (const result of wanted) this.#deliverSimple(result, clientTime)
+      const [first, ...others] = wanted
+      if (first !== undefined && others.length === 0) this.#ports.deliver(this.#simple(first, clientTime))
+      else this.#ports.deliverAll(wanted.map(result => this.#simple(result, clientTime)))
       return
     }
     // Where the two times are one and nothing is left out, nothing is rewritten. Of an outline all or nothing goes out.
@@ -142,10 +145,9 @@ export class ResultForwarder {
     return true
   }
 
-  #deliverSimple(result: TranscribeResult, clientTime: ClientTime): void {
+  #simple(result: TranscribeResult, clientTime: ClientTime): string {
     this.#seq += 1
-    const message = simpleTranscript(result, this.#seq, this.#stream.words, clientTime)
-    this.#ports.deliver(JSON.stringify(message))
+    return JSON.stringify(simpleTranscript(result, this.#seq, this.#stream.words, clientTime))
   }
 }
 

@@ -198,6 +198,19 @@ export class ResumableClient implements ClientPort {
     return connection.port.sendText(this.#log.next() ?? message)
   }
 
+  sendTexts(messages: readonly string[]): SendResult {
+    const connection = this.#connection
+    if (connection === null || connection.isCatchingUp) {
+      const results = messages.map(message => this.sendText(message))
+      return results.includes('dropped') ? 'dropped' : 'sent'
+    }
+    const numbered = messages.map(message => {
+      this.#log.append(message)
+      return this.#log.next() ?? message
+    })
+    return connection.port.sendTexts(numbered)
+  }
+
   bufferedBytes(): number {
     const { unsentBytes } = this.#log
     // Room for partial results as well, but the finals of the rest of the window must find some.

@@ -293,6 +293,7 @@ export class Session implements ResumableSession, LinkOwner {
     const { clock, frameMemory, limits, metrics } = this.#deps
     const client = {
       deliver: (message: string) => this.#deliverResult(message),
+      deliverAll: (messages: readonly string[]) => this.#deliverResults(messages),
       isBehind: () => this.#client.bufferedBytes() > limits.clientPartialsBufferBytes,
     }
     this.#parts = createStreamParts(stream, limits, metrics, client, frameMemory, clock.monotonicMs())
@@ -363,9 +364,13 @@ export class Session implements ResumableSession, LinkOwner {
     return this.#outcome === null ? this.#end('normal', null) : this.#endWith(this.#outcome)
   }
 
-  /** A result may be one of several in a message of the upstream, and the one before may have ended the session. */
+  /** An event may be one of several in a message of the upstream, and the one before may have ended the session. */
   #deliverResult(message: string): void {
     if (this.#state !== 'closed') this.#outbox.send(message)
+  }
+
+  #deliverResults(messages: readonly string[]): void {
+    if (this.#state !== 'closed') this.#outbox.sendAll(messages)
   }
 
   #refuseAudio(pcm: Uint8Array, code: ErrorCode, message?: string): void {

@@ -37,7 +37,7 @@ export function createStreamParts(
   request: StreamRequest,
   limits: SessionLimits,
   metrics: SessionMetrics,
-  client: Pick<ForwarderPorts, 'deliver' | 'isBehind'>,
+  client: Pick<ForwarderPorts, 'deliver' | 'deliverAll' | 'isBehind'>,
   memory: RecycledBuffers,
   nowMs: number,
 ): StreamParts {

@@ -5,8 +5,17 @@ import { join } from 'node:path'
 import t from 'tap'
 import { readResults } from '../../bench/results-format.ts'
 
-/** Rows that comments in src/eventstream/ name as their reason. */
-const NAMED_ROWS = ['cold head', 'memo hit', 'memo miss', 'allocUnsafe (', 'word CRC', 'message CRC']
+/** Rows that comments in src/ name as their reason. */
+const NAMED_ROWS = [
+  'cold head',
+  'memo hit',
+  'memo miss',
+  'allocUnsafe (',
+  'word CRC',
+  'message CRC',
+  'recycled',
+  'mask',
+]
 
 /** The sources, so that no test builds dist/ while another one runs it. */
 const FLAGS = ['--smoke', '--from=src']
@@ -16,7 +25,7 @@ function runBench(file: string, ...args: readonly string[]) {
 }
 
 const EXPECTED: Readonly<Record<string, { readonly groups: readonly string[]; readonly bars: number }>> = {
-  framing: { groups: ['encode', 'decode-audio', 'allocation', 'head', 'memo', 'crc'], bars: 4 },
+  framing: { groups: ['encode', 'decode-audio', 'allocation', 'head', 'memo', 'crc', 'mask'], bars: 4 },
   decode: { groups: ['decode'], bars: 1 },
   'hot-path': { groups: ['session-hop', 'flatten', 'presign', 'metrics'], bars: 0 },
 }

@@ -11,6 +11,7 @@ import {
   encodeMessage,
   sealAudioEvent,
 } from '../../src/eventstream/index.ts'
+import { writeAudioEvent } from '../../src/eventstream/audio-event.ts'
 import { chooseSeed } from './arbitraries.ts'
 import { AUDIO_EVENT_HEADERS, VECTORS } from './vectors.ts'
 
@@ -54,6 +55,18 @@ t.test('is the general encoder for any audio, in any order of lengths, copied or
     }),
     { seed: chooseSeed(t), numRuns: 5000 },
   )
+  t.end()
+})
+
+t.test('writes into memory that held another event, of exactly its length', t => {
+  const frame = encodeAudioEvent(Buffer.alloc(640, 1))
+  const pcm = Buffer.alloc(640, 2)
+  t.equal(writeAudioEvent(frame, pcm), frame)
+  t.same(frame, encodeAudioEvent(pcm))
+  t.throws(() => writeAudioEvent(frame, Buffer.alloc(641)), {
+    name: 'RangeError',
+    message: 'frame has 744 bytes; it must have 745 for this audio.',
+  })
   t.end()
 })
 

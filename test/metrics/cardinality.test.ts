@@ -5,6 +5,7 @@ import { ERROR_CODES, RelayError } from '../../src/errors.ts'
 import { createMetrics } from '../../src/metrics/registry.ts'
 import type { RelayMetrics } from '../../src/metrics/registry.ts'
 import { VIOLATION_CODES } from '../../src/server/metrics.ts'
+import { AdmissionGate } from '../../src/session/admission-gate.ts'
 import { SessionRegistry } from '../../src/session/registry.ts'
 import { ROLLOVER_REASONS } from '../../src/session/rollover-policy.ts'
 import { LANGUAGE_CODES } from '../../src/transcribe/languages.ts'
@@ -35,6 +36,8 @@ function startSessions() {
       upstreamBufferedBytes: () => registry.buffered('upstream'),
       credentials: () => ({ refreshesOk: 1, refreshesFailed: 0, expiresAtMs: null }),
       logLines: () => ({ info: 0 }),
+      sessionsAway: () => 0,
+      admission: { refusals: () => 0, isClosed: () => false, load: () => 0 },
     },
   })
   const registry: SessionRegistry = new SessionRegistry(
@@ -48,6 +51,8 @@ function startSessions() {
       defaults: DEFAULTS,
       readiness: () => null,
       random: () => 0.5,
+      gate: new AdmissionGate({ clock, maxSessions: SESSIONS, probes: [], onChange: () => {} }),
+      origin: { relay: 'test', process: 1 },
     },
   )
   return { dialer, metrics, registry }
@@ -74,7 +79,14 @@ t.test(`OB-01 ten thousand sessions of all kinds make no series, TEST_SEED=${see
       sessionId: noise(),
       query: queryOf(`language-code=${pick(LANGUAGE_CODES)}&vocabulary-name=${noise()}`),
       remoteAddress: `192.0.2.${count % 256}`,
-      access: { principal: noise(), method: noise(), refusalOf: () => null, endOf: () => null },
+      access: {
+        principal: noise(),
+        method: noise(),
+        refusalOf: () => null,
+        endOf: () => null,
+        takeWarning: () => null,
+        renew: async () => null,
+      },
     })
     client.listener = listener
     const code: ErrorCode = pick(ERROR_CODES)

@@ -193,6 +193,21 @@ t.test('a slow reader is told why, once it reads again', async test => {
   test.equal(relay.clock.pendingTimers, 0)
 })
 
+t.test('messages that leave together arrive in order, the end after them', async test => {
+  const relay = await startServer(test)
+  const { raw, session } = await openSession(test, relay)
+  const sizes = [3, 126, 300, 40_000, 1]
+  test.equal(session.client.sendTexts(sizes.map((size, index) => String(index).repeat(size))), 'sent')
+  session.client.sendText('last')
+  session.client.close(1000, 'normal')
+  const frames = await raw.readFrames(sizes.length + 2)
+  test.same(
+    frames.slice(0, -1).map(({ payload }) => String(payload)),
+    [...sizes.map((size, index) => String(index).repeat(size)), 'last'],
+  )
+  test.equal(frames.at(-1)?.opcode, 8)
+})
+
 t.test('a reader that never reads is ended by force, and its connection is free', async test => {
   const relay = await startServer(test)
   const { raw, session } = await openSession(test, relay)

@@ -22,6 +22,13 @@ class MemorySocket implements NativeSocket {
     return this.sendStatus
   }
 
+  cork(action: () => void): never {
+    this.#check()
+    this.calls.push('cork')
+    action()
+    return this as never
+  }
+
   getBufferedAmount(): number {
     this.#check()
     return this.bufferedBytes
@@ -97,6 +104,25 @@ t.test('says what became of a message', test => {
   test.same(native.sent, ['one', 'two'])
   native.bufferedBytes = 1234
   test.equal(socket.bufferedBytes(), 1234)
+  test.end()
+})
+
+t.test('messages that come together leave together, and the worst result counts', test => {
+  const { native, socket } = openSocket()
+  test.equal(socket.sendTexts(['one', 'two']), 'sent')
+  test.same(native.sent, ['one', 'two'])
+  test.same(native.calls, ['cork'], 'in one go')
+  const statuses = [1, 0, 1, 2, 1]
+  native.send = message => {
+    native.sent.push(String(message))
+    return statuses.shift() ?? 1
+  }
+  test.equal(socket.sendTexts(['three', 'four', 'five']), 'buffered')
+  test.equal(socket.sendTexts(['six', 'seven']), 'dropped')
+  test.same(native.sent.slice(2), ['three', 'four', 'five', 'six'], 'nothing after one that was dropped')
+  socket.close(1000, 'normal')
+  test.equal(socket.sendTexts(['late']), 'dropped')
+  test.equal(native.sent.length, 6)
   test.end()
 })
 

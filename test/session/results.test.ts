@@ -45,6 +45,8 @@ t.test('partial results go out when they are wanted, and safe', async t => {
       simple.client.ofType('Transcript').map(({ seq }) => seq),
       expected.map((_, index) => index + 1),
     )
+    t.strictSame(simple.client.together, expected.length > 1 ? [expected.length] : [], 'in one go')
+    t.equal(simple.metrics.clientSentBytes, Buffer.byteLength(simple.client.texts.join('')))
     t.equal(simple.metrics.partialsWithheld, withheld)
     t.equal(simple.metrics.resultsPartial, 2)
     t.equal(simple.metrics.resultsFinal, 1)
@@ -85,8 +87,8 @@ t.test('a slow client loses partials first and finals never, and is told before 
   t.strictSame(harness.registry.buffered('client'), { sum: client.buffered, max: client.buffered })
   dial.receive(transcriptMessage([resultOf('five', 2, 3), resultOf('six', 3, 4)]))
   t.strictSame(
-    client.messages.slice(-2).map(({ type, text, code }) => text ?? `${type} ${String(code)}`),
-    ['five', 'Error slow_consumer'],
+    client.messages.slice(-3).map(({ type, text, code }) => text ?? `${type} ${String(code)}`),
+    ['five', 'six', 'Error slow_consumer'],
   )
   t.strictSame(client.closed, { code: 4430, reason: 'slow_consumer' })
   t.equal(dial.upstream.ended, 'close')

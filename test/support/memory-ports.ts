@@ -51,6 +51,15 @@ export class MemoryClient implements ClientPort {
     return this.sendResult
   }
 
+  /** How many messages left together, for each time that there were several. */
+  readonly together: number[] = []
+
+  sendTexts(messages: readonly string[]): SendResult {
+    this.together.push(messages.length)
+    for (const message of messages) if (this.sendText(message) === 'dropped') return 'dropped'
+    return this.sendResult
+  }
+
   bufferedBytes(): number {
     return this.buffered
   }

@@ -86,7 +86,16 @@ async function openSocket(t: Test, options: Pick<ServerOptions, 'tls'>, ca?: str
     { clock, closeTimeoutMs: 2000, pingIntervalMs: PING_INTERVAL_MS, writeMemory },
   )
   t.teardown(() => port.terminate())
-  return { port, webSocket, clock, raw, writeMemory, ended: ended.promise, wire: () => Buffer.concat(wire) }
+  return {
+    port,
+    webSocket,
+    stream,
+    clock,
+    raw,
+    writeMemory,
+    ended: ended.promise,
+    wire: () => Buffer.concat(wire),
+  }
 }
 
 for (const isSecure of [false, true]) {
@@ -139,6 +148,17 @@ for (const isSecure of [false, true]) {
     t.ok(writeMemory.freeBytes > 0, 'memory came back')
   })
 }
+
+t.test('a TLS socket is offered HTTP/1.1, and keeps nothing of the pool of Node.js for it', async t => {
+  const { ca, good } = makeCertificates(t.testdir())
+  const { stream } = await openSocket(t, { tls: { ...good, ALPNProtocols: ['h2', 'http/1.1'] } }, ca)
+  const { alpnProtocol, _tlsOptions } = stream as unknown as {
+    readonly alpnProtocol: string
+    readonly _tlsOptions: { readonly ALPNProtocols: Buffer }
+  }
+  t.equal(alpnProtocol, 'http/1.1')
+  t.equal(_tlsOptions.ALPNProtocols.buffer.byteLength, '\x08http/1.1'.length)
+})
 
 t.test('nothing follows the answer to the Close frame of the peer', async t => {
   const { port, raw, wire, ended } = await openSocket(t, {})
