@@ -39,8 +39,16 @@ export interface CliProcess {
 }
 
 /** Starts `transcribe-relay …args`. The environment holds what is given and little else. */
-export function startCli(args: readonly string[], env: Readonly<Record<string, string>> = {}): CliProcess {
-  const child = spawn(process.execPath, ['--import', 'tsx', ENTRY, ...args], {
+export function startCli(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  /** Most open files; needs a POSIX shell. Default: as many as this process may have. */
+  openFiles: number | null = null,
+): CliProcess {
+  const node = [process.execPath, '--import', 'tsx', ENTRY, ...args]
+  const [program = '', ...words] =
+    openFiles === null ? node : ['sh', '-c', 'ulimit -n "$0" && exec "$@"', String(openFiles), ...node]
+  const child = spawn(program, words, {
     env: { ...inherited(), ...NO_AWS, ...env },
   })
   let stdout = ''
