@@ -162,9 +162,9 @@ t.test('a process that gets little CPU lets nobody in, and those inside keep eve
   const audio = noise(20 * CHUNK)
   const client = relay.open()
   await client.waitFor('Begin')
-  let isStarving = true
+  const fed = new AbortController()
   const starve = async (): Promise<void> => {
-    while (isStarving) {
+    while (!fed.signal.aborted) {
       process.kill(relay.pid, 'SIGSTOP')
       await wait(350)
       process.kill(relay.pid, 'SIGCONT')
@@ -179,7 +179,7 @@ t.test('a process that gets little CPU lets nobody in, and those inside keep eve
   const metrics = await relay.scrape()
   t.equal(metrics.get('admission_closed{reason="lag"}'), 1)
   t.ok((metrics.get('admission_refusals_total{reason="lag"}') ?? 0) > 0)
-  isStarving = false
+  fed.abort()
   await starving
   await relay.waitFor(/"message":"new sessions let in again"/)
   await finishWhole(t, relay, client, audio)
@@ -206,9 +206,9 @@ t.test('admission stops before the memory does (LC-14)', async t => {
   const audio = Buffer.alloc(900_000, 7)
   const inside: RelayClient[] = []
   const isRefusing = relay.waitFor(/"message":"new sessions refused"/).then(() => true)
-  let isOver = false
-  void isRefusing.then(() => (isOver = true))
-  while (!isOver && inside.length < 400) {
+  const full = new AbortController()
+  void isRefusing.then(() => full.abort())
+  while (!full.signal.aborted && inside.length < 400) {
     const client = relay.open()
     inside.push(client)
     await Promise.race([once(client.webSocket, 'open'), client.closed])
