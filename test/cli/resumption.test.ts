@@ -84,12 +84,15 @@ t.test('the thin client comes back by itself and delivers all audio and all word
   const proxy = await CuttingProxy.start(t, world.port)
   const finals: string[] = []
   let waits = 0
+  let hasBegun = false
   const listener: StreamListener = {
     onMessage: message => {
+      if (message.type === 'Begin') hasBegun = true
       if (message.type === 'Transcript' && message['is_final'] === true) finals.push(String(message['text']))
     },
     onAudioSent: seconds => {
-      if (Math.floor(seconds) > proxy.cuts) proxy.cut()
+      // Before it there is nothing to come back with.
+      if (hasBegun && Math.floor(seconds) > proxy.cuts) proxy.cut()
     },
     onReconnect: () => (waits += 1),
   }
