@@ -149,8 +149,9 @@ if (hasRedis(t)) {
       const clients = [await open.connect(), await open.connect(), await open.connect()]
       await Promise.all(clients.slice(0, 2).map(async client => client.waitFor('Begin')))
       t.match(await clients[2]?.waitFor('Error'), { code: 'upstream_throttled' }, 'its share are two')
-      for (const { log, scrape } of [open, closed]) {
-        const figures = await scrape()
+      for (const running of [open, closed]) {
+        const { log } = running
+        const figures = await running.scrape()
         t.ok((figures.get('redis_failures_total{operation="acquire"}') ?? 0) > 0)
         t.equal(figures.get('redis_connected'), 0)
         t.ok(log.of('redis failed').length > 0)
