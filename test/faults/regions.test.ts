@@ -210,3 +210,29 @@ t.test('an operator drains a region: sessions change over without a gap, new one
   t.equal(await post(`${world.opsUrl}/regions/${EAST}/drain`, { origin: 'http://localhost' }), 403)
   t.equal((await fetch(`${world.opsUrl}/regions/${EAST}/drain`)).status, 405)
 })
+
+t.test(
+  'CR-08 a role without the permission: one refresh a session, then the region is left alone',
+  async t => {
+    const region = await startRegion(t, { region: EAST })
+    region.emulator.setFaults({ rules: [{ action: { do: 'httpStatus', status: 403, body: '{}' } }] })
+    const relay = await startRelay(t, {
+      ...ANY_SPEED,
+      endpoint: region.url,
+      breakerFailures: 4,
+      breakerOpenMs: 60_000,
+      startQueueMs: 0,
+    })
+    for (const expected of [
+      'upstream_auth',
+      'upstream_auth',
+      'upstream_unavailable',
+      'upstream_unavailable',
+    ]) {
+      const client = await relay.connect()
+      t.match(await client.waitFor('Error'), { code: expected, retryable: true })
+    }
+    t.equal(region.emulator.connectionCount, 4, 'two for each of the first two sessions, none for the others')
+    t.equal((await relay.scrape()).get(`region_breaker_state{region="${EAST}",state="open"}`), 1)
+  },
+)

@@ -14,7 +14,8 @@ import { ANY_SPEED, startRelay, startWorld, type RunningRelay, type World } from
 
 const pcm = noise(1, 5)
 const CHUNK_BYTES = 3200
-const FAST_DIAL = { startQueueMs: 0, dialAttempts: 3, dialBackoffMs: 10, connectTimeoutMs: 400 } as const
+/** A region that refused one for its quota is tried again after a second: not within this time. */
+const FAST_DIAL = { startQueueMs: 900, dialAttempts: 3, dialBackoffMs: 10, connectTimeoutMs: 400 } as const
 const CONNECTED = { 'upstream_connects_total{outcome="ok",reason="none"}': 1 }
 
 function failed(reason: string, attempts: number): Record<string, number> {

@@ -20,11 +20,14 @@ const AUDIO = Buffer.alloc(3200)
 class StreamGauge {
   readonly #live = new Set<StreamRecord>()
   most = 0
+  /** Called each time that all streams of the quota are open. */
+  onFull = (): void => {}
 
   constructor(emulator: Emulator) {
     emulator.events.on('stream', record => {
       this.#live.add(record)
       this.most = Math.max(this.most, this.#live.size)
+      if (this.#live.size >= QUOTA) this.onFull()
     })
     emulator.events.on('end', record => this.#live.delete(record))
   }
@@ -79,6 +82,7 @@ if (hasRedis(t)) {
     let good = 0
     let bad = 0
     let killedMs = 0
+    let freedMs = Infinity
     const work = async (index: number): Promise<void> => {
       while (started < STARTS) {
         started += 1
@@ -89,6 +93,7 @@ if (hasRedis(t)) {
           isKilled = true
           killedMs = performance.now()
           await victim.kill()
+          gauge.onFull = () => (freedMs = Math.min(freedMs, performance.now() - killedMs))
         }
       }
     }
@@ -98,8 +103,8 @@ if (hasRedis(t)) {
     t.equal(good + bad, started)
     const holders = Array.from({ length: QUOTA }, async () => RelayClient.open(t, survivor.url))
     await Promise.all(holders.map(async holder => (await holder).waitFor('Begin')))
-    const freedMs = performance.now() - killedMs
     t.equal(gauge.now, QUOTA)
+    // What is left of the work may be done sooner; then it is the holders that fill it.
     t.ok(freedMs < LEASE_MS + 5000, `the survivor has all streams ${Math.round(freedMs)} ms after the kill`)
     const held = await redis.client().zcard(`transcribe-relay:{${REGION}}:leases`)
     t.equal(held, QUOTA, 'and no lease of the other is left')
@@ -149,9 +154,9 @@ if (hasRedis(t)) {
       const clients = [await open.connect(), await open.connect(), await open.connect()]
       await Promise.all(clients.slice(0, 2).map(async client => client.waitFor('Begin')))
       t.match(await clients[2]?.waitFor('Error'), { code: 'upstream_throttled' }, 'its share are two')
-      for (const relay of [open, closed]) {
-        const { log } = relay
-        const figures = await relay.scrape()
+      for (const running of [open, closed]) {
+        const { log } = running
+        const figures = await running.scrape()
         t.ok((figures.get('redis_failures_total{operation="acquire"}') ?? 0) > 0)
         t.equal(figures.get('redis_connected'), 0)
         t.ok(log.of('redis failed').length > 0)

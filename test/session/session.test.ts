@@ -25,6 +25,10 @@ t.test('Begin first, then what waited for it, then results, then End and 1000', 
       'media-encoding': 'pcm',
       'sample-rate': '16000',
     },
+    isContinuation: false,
+    principal: '192.0.2.1',
+    regions: null,
+    throttledIn: null,
   })
   session.announceDrain(1234.5)
   speak(harness, 20_000)

@@ -130,29 +130,32 @@ t.test('a forced refresh gets others at once, but not more often than every five
   )
 })
 
-t.test('a provider that hangs is given up, its late answer is dropped, and it is asked again', async t => {
-  const { clock, provider, source } = setUp()
-  const late = defer<AwsCredentials>()
-  provider.answer = async () => late.promise
-  const first = source.get()
-  await settle()
-  clock.advance(9999)
-  t.same(source.readiness(), { ready: false, reason: 'credentials_pending' })
-  clock.advance(1)
-  await t.rejects(first, {
-    code: 'not_ready',
-    detail: 'credentials_timeout: the provider did not answer in time',
-  })
-  t.same(source.readiness(), { ready: false, reason: 'credentials_timeout' })
-  late.resolve({ accessKeyId: 'AKIALATE', secretAccessKey: 's' })
-  await settle()
-  t.equal(source.readiness().ready, false)
-  clock.advance(1000)
-  provider.answer = async () => ({ accessKeyId: 'AKIANEW', secretAccessKey: 's' })
-  t.equal((await source.get()).accessKeyId, 'AKIANEW')
-  t.same(source.figures, { refreshesOk: 1, refreshesFailed: 1, expiresAtMs: null })
-  t.equal(clock.pendingTimers, 0)
-})
+t.test(
+  'a provider that hangs is given up, its late answer is dropped, and it is asked again (CR-06)',
+  async t => {
+    const { clock, provider, source } = setUp()
+    const late = defer<AwsCredentials>()
+    provider.answer = async () => late.promise
+    const first = source.get()
+    await settle()
+    clock.advance(9999)
+    t.same(source.readiness(), { ready: false, reason: 'credentials_pending' })
+    clock.advance(1)
+    await t.rejects(first, {
+      code: 'not_ready',
+      detail: 'credentials_timeout: the provider did not answer in time',
+    })
+    t.same(source.readiness(), { ready: false, reason: 'credentials_timeout' })
+    late.resolve({ accessKeyId: 'AKIALATE', secretAccessKey: 's' })
+    await settle()
+    t.equal(source.readiness().ready, false)
+    clock.advance(1000)
+    provider.answer = async () => ({ accessKeyId: 'AKIANEW', secretAccessKey: 's' })
+    t.equal((await source.get()).accessKeyId, 'AKIANEW')
+    t.same(source.figures, { refreshesOk: 1, refreshesFailed: 1, expiresAtMs: null })
+    t.equal(clock.pendingTimers, 0)
+  },
+)
 
 t.test(
   'attempts after failures are spaced from one second to thirty, with jitter, and recover unasked',
@@ -196,7 +199,7 @@ t.test('jitter shortens a wait to no less than half', async t => {
   t.equal(provider.calls.length, 2)
 })
 
-t.test('with the provider down, cached credentials serve until they end', async t => {
+t.test('with the provider down, cached credentials serve until they end (CR-05, CR-07)', async t => {
   const { clock, provider, source, keysFor } = setUp()
   provider.answer = keysFor(60)
   source.start()
@@ -216,7 +219,7 @@ t.test('with the provider down, cached credentials serve until they end', async 
   source.close()
 })
 
-t.test('keys that rotate every two seconds are always fresh', async t => {
+t.test('keys that rotate every two seconds are always fresh (CR-03)', async t => {
   const { clock, provider, source, keysFor } = setUp({ refreshBeforeMs: 1000 })
   provider.answer = keysFor(2 / 60)
   source.start()
@@ -245,7 +248,7 @@ t.test('credentials that cannot work are a failure with a reason of their own', 
   }
 })
 
-t.test('expired credentials that nobody has tried to refresh are said to be expired', async t => {
+t.test('expired credentials that nobody has tried to refresh are said to be expired (CR-02)', async t => {
   const { clock, provider, source, keysFor } = setUp()
   provider.answer = keysFor(10)
   await source.get()

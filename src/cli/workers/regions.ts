@@ -18,8 +18,7 @@ export function mergeRegions(
       byName.set(region.region, [...(byName.get(region.region) ?? []), region])
     }
   }
-  const add = (values: readonly number[]): number =>
-    isShared ? Math.max(...values) : values.reduce((sum, value) => sum + value, 0)
+  const add = isShared ? largestOf : sumOf
   return [...byName].map(([region, each]) => {
     return {
       region,
@@ -29,4 +28,12 @@ export function mergeRegions(
       streamLimit: add(each.map(({ streamLimit }) => streamLimit)),
     }
   })
+}
+
+function largestOf(values: readonly number[]): number {
+  return Math.max(...values)
+}
+
+function sumOf(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0)
 }
