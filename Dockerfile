@@ -13,6 +13,7 @@ WORKDIR /build
 COPY package.json package-lock.json ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .
+RUN node scripts/native-files.mjs
 RUN node scripts/bootstrap.mjs build
 ARG TARGETARCH=amd64
 RUN node scripts/image.mjs /image --arch ${TARGETARCH}

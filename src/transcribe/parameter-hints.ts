@@ -22,7 +22,10 @@ export function guessParameterName(name: string, table: ParameterTable): string 
   let bestEdits = Math.min(MAX_EDITS, Math.floor(wanted.length * EDITS_PER_CHARACTER)) + 1
   for (const [wireName, definition] of Object.entries(table)) {
     for (const spelling of [wireName, ...(definition.aliases ?? [])]) {
-      const edits = editDistance(wanted, plain(spelling))
+      const candidate = plain(spelling)
+      // Each character more is an edit. Strangers send names: comparing all of them would cost milliseconds a request.
+      if (Math.abs(candidate.length - wanted.length) >= bestEdits) continue
+      const edits = editDistance(wanted, candidate)
       if (edits < bestEdits) {
         best = wireName
         bestEdits = edits

@@ -28,6 +28,7 @@ const EXPECTED: Readonly<Record<string, { readonly groups: readonly string[]; re
   framing: { groups: ['encode', 'decode-audio', 'allocation', 'head', 'memo', 'crc', 'mask'], bars: 4 },
   decode: { groups: ['decode'], bars: 1 },
   'hot-path': { groups: ['session-hop', 'flatten', 'presign', 'metrics'], bars: 0 },
+  access: { groups: ['keys', 'jwt'], bars: 2 },
 }
 
 for (const [name, { groups, bars }] of Object.entries(EXPECTED)) {

@@ -49,11 +49,14 @@ async function runClient(t: Test, program: string, fileName: string, code: strin
   for (const word of speech.words) t.match(finals.join(' ').toLowerCase(), word)
 }
 
-t.test('the Node.js client of the documentation delivers every byte and prints every result', async t => {
-  await runClient(t, process.execPath, 'client.mjs', codeBlock('js', "from 'ws'"))
-})
+t.test(
+  'the Node.js client of the documentation delivers every byte and prints every result (PC-20)',
+  async t => {
+    await runClient(t, process.execPath, 'client.mjs', codeBlock('js', "from 'ws'"))
+  },
+)
 
-t.test('the Python client of the documentation does, too', async t => {
+t.test('the Python client of the documentation does, too (PC-20)', async t => {
   const hasLibrary = await run(PYTHON, ['-c', 'import websockets']).then(
     () => true,
     () => false,

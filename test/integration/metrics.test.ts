@@ -126,7 +126,7 @@ t.test('after sessions the figures of both sides are the same', async t => {
   )
 })
 
-t.test('OB-08 a session is told in two lines that agree with what the client heard', async t => {
+t.test('a session is told in two lines that agree with what the client heard (OB-08)', async t => {
   const world = await startWorld(t, { emulator: { engine } })
   const [speech] = speeches
   if (speech === undefined) throw new Error('the recordings are missing')

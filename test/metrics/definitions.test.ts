@@ -10,7 +10,7 @@ import { CONNECT_REASONS } from '../../src/upstream/connect-failure.ts'
 const LISTS = { connectReasons: CONNECT_REASONS, violationReasons: VIOLATION_CODES }
 const DEFINITIONS = Object.values<MetricDefinition>(METRICS)
 
-t.test('names follow the rules of Prometheus: base units, _total for counters alone', async t => {
+t.test('names follow the rules of Prometheus: base units, _total for counters alone (OB-02)', async t => {
   for (const { name, type, help } of DEFINITIONS) {
     t.match(name, /^[a-z]+(_[a-z]+)*$/)
     t.equal(name.endsWith('_total'), type === 'counter', name)

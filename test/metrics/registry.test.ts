@@ -50,7 +50,7 @@ function ownNames(samples: Map<string, string>): string[] {
   return [...samples.keys()].filter(name => !/^(nodejs|process)_/.test(name))
 }
 
-t.test('OB-06 every series is there from the start, with its zero', async t => {
+t.test('every series is there from the start, with its zero (OB-06)', async t => {
   const samples = await samplesOf(openMetrics())
   const expected = [
     'sessions_active',
@@ -233,7 +233,7 @@ t.test('credentials without an end are told from none', async t => {
   t.equal(samples.get('credentials_expiry_timestamp_seconds'), '+Inf')
 })
 
-t.test('a label value from outside of its list is "other", and makes no series', async t => {
+t.test('a label value from outside of its list is "other", and makes no series (OB-01)', async t => {
   const metrics = openMetrics()
   const before = await samplesOf(metrics)
   metrics.countConnect('error', 'c4n4ry')

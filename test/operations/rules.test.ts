@@ -89,21 +89,24 @@ t.test('promtool takes the rules', async t => {
   t.match(stdout, `${rules.length} rules found`)
 })
 
-t.test('OB-03 each alert fires when it should, with these words, and is quiet when it should be', async t => {
-  if (!hasProgram(t, 'promtool', 'prometheus')) return
-  for (const rule of rules) {
-    const cases = RULE_CASES[rule.alert]
-    const tests = [
-      ...(cases?.fires ?? []).map(each => toUnitTest(rule, each, [expectedAlert(rule, each)])),
-      ...(cases?.quiet ?? []).map(each => toUnitTest(rule, each, [])),
-    ]
-    // YAML takes JSON.
-    const folder = t.testdir({
-      'test.yaml': JSON.stringify({ rule_files: [RULES_FILE], evaluation_interval: '1m', tests }),
-    })
-    const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', join(folder, 'test.yaml')], {
-      encoding: 'utf8',
-    })
-    t.equal(status, 0, `${rule.alert}: ${status === 0 ? `${tests.length} cases` : stdout + stderr}`)
-  }
-})
+t.test(
+  'each alert fires when it should, with these words, and is quiet when it should be (OB-03)',
+  async t => {
+    if (!hasProgram(t, 'promtool', 'prometheus')) return
+    for (const rule of rules) {
+      const cases = RULE_CASES[rule.alert]
+      const tests = [
+        ...(cases?.fires ?? []).map(each => toUnitTest(rule, each, [expectedAlert(rule, each)])),
+        ...(cases?.quiet ?? []).map(each => toUnitTest(rule, each, [])),
+      ]
+      // YAML takes JSON.
+      const folder = t.testdir({
+        'test.yaml': JSON.stringify({ rule_files: [RULES_FILE], evaluation_interval: '1m', tests }),
+      })
+      const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', join(folder, 'test.yaml')], {
+        encoding: 'utf8',
+      })
+      t.equal(status, 0, `${rule.alert}: ${status === 0 ? `${tests.length} cases` : stdout + stderr}`)
+    }
+  },
+)

@@ -261,26 +261,29 @@ t.test('a host that cannot open a session closes the client with internal', asyn
   test.match(relay.failures, [{ message: 'no session' }])
 })
 
-t.test('a client that says nothing and answers no ping is given up', async test => {
-  // The one test that waits for real time: the shortest idle time-out there is, kept by the native library.
-  const relay = await startServer(test, { idleTimeoutSeconds: 8, clock: systemClock })
-  const silent = await openSession(test, relay)
-  const unmasked = await openSession(test, relay)
-  unmasked.raw.send({ opcode: OPCODE.binary, payload: Buffer.alloc(8), mask: null })
-  const alive = await openSession(test, relay)
-  alive.raw.on('progress', () => {
-    const frame = alive.raw.frames.at(-1)
-    if (frame?.opcode === OPCODE.ping) alive.raw.send({ opcode: OPCODE.pong, payload: frame.payload })
-  })
-  const ends = await Promise.all([silent.session.whenClosed(), unmasked.session.whenClosed()])
-  test.same(ends, [
-    { code: 'ping_timeout', closeCode: 1006 },
-    { code: 'ping_timeout', closeCode: 1006 },
-  ])
-  test.ok(alive.raw.frames.some(({ opcode }) => opcode === OPCODE.ping))
-  test.same(alive.session.ends, [], 'who answers stays')
-  test.same(unmasked.session.messages, [], 'an unmasked frame waits for bytes that never come')
-})
+t.test(
+  'a client that says nothing, or sends unmasked frames, and answers no ping is given up (PC-16)',
+  async test => {
+    // The one test that waits for real time: the shortest idle time-out there is, kept by the native library.
+    const relay = await startServer(test, { idleTimeoutSeconds: 8, clock: systemClock })
+    const silent = await openSession(test, relay)
+    const unmasked = await openSession(test, relay)
+    unmasked.raw.send({ opcode: OPCODE.binary, payload: Buffer.alloc(8), mask: null })
+    const alive = await openSession(test, relay)
+    alive.raw.on('progress', () => {
+      const frame = alive.raw.frames.at(-1)
+      if (frame?.opcode === OPCODE.ping) alive.raw.send({ opcode: OPCODE.pong, payload: frame.payload })
+    })
+    const ends = await Promise.all([silent.session.whenClosed(), unmasked.session.whenClosed()])
+    test.same(ends, [
+      { code: 'ping_timeout', closeCode: 1006 },
+      { code: 'ping_timeout', closeCode: 1006 },
+    ])
+    test.ok(alive.raw.frames.some(({ opcode }) => opcode === OPCODE.ping))
+    test.same(alive.session.ends, [], 'who answers stays')
+    test.same(unmasked.session.messages, [], 'an unmasked frame waits for bytes that never come')
+  },
+)
 
 t.test('nothing is left when the last client is gone', async test => {
   const relay = await startServer(test)

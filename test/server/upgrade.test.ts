@@ -62,7 +62,7 @@ t.test('opens a session without any query, from the defaults', async test => {
   test.match((await host.session(1)).request.query, { kind: 'configure' })
 })
 
-t.test('echoes its own subprotocol, never the list', async test => {
+t.test('echoes its own subprotocol, never the list (PC-19)', async test => {
   const { port } = await startServer(test)
   const offers: [string | null, string | undefined][] = [
     [null, undefined],
@@ -77,7 +77,7 @@ t.test('echoes its own subprotocol, never the list', async test => {
   }
 })
 
-t.test('answers every bent handshake', async test => {
+t.test('answers every bent handshake (PC-17)', async test => {
   const { port, host, metrics } = await startServer(test)
   const bent: [string, HandshakeOptions, number, string | null][] = [
     ['version 8', { headers: { 'sec-websocket-version': '8' } }, 426, 'upgrade_required'],
@@ -128,7 +128,7 @@ t.test('answers every bent handshake', async test => {
   test.same(host.sessions, [])
 })
 
-t.test('leaves to the native parser what is no HTTP for it', async test => {
+t.test('leaves to the native parser what is no HTTP for it (PC-17)', async test => {
   const { port, host } = await startServer(test)
   const native: [string, HandshakeOptions, number][] = [
     ['HTTP/1.0', { httpVersion: '1.0' }, 505],

@@ -20,11 +20,13 @@ t.test('a session may go where both the client and its grants allow it', async t
     regions,
     refusalOf: () => null,
     endOf: () => null,
+    takeWarning: () => null,
+    renew: async () => null,
   })
   const request = {
     sessionId: 's',
     remoteAddress: '192.0.2.1',
-    query: { kind: 'configure', given: new Map() },
+    query: { kind: 'configure', resume: false, given: new Map() },
   } as const
   const table = [
     [null, null, null],
