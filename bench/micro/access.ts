@@ -39,7 +39,12 @@ async function openGuard(options: Partial<RelayOptions>): Promise<Guard.AccessGu
   const { systemClock } = await load<typeof ClockModule>('clock')
   const log = { fileOnReload: () => {}, fileOnFailure: () => {}, signingKeysOnLoad: () => {} }
   const { options: resolved } = resolveOptions({ overrides: { ...NO_RATES, ...options } })
-  const guard = new AccessGuard(resolved, { clock: systemClock, log, region: 'us-east-1' })
+  const guard = new AccessGuard(resolved, {
+    clock: systemClock,
+    log,
+    regions: ['us-east-1'],
+    usedTokens: null,
+  })
   await guard.start()
   return guard
 }
