@@ -55,6 +55,7 @@ export class UpstreamStream implements UpstreamListener {
   readonly #dial: Dial
   #port: UpstreamPort | null = null
   #openedMs: number | null = null
+  #attempts = 0
   #sentBytes = 0
   #sentFrames = 0
   #endIsSent = false
@@ -77,6 +78,11 @@ export class UpstreamStream implements UpstreamListener {
   /** AudioEvents sent, the empty one included. */
   get sentFrames(): number {
     return this.#sentFrames
+  }
+
+  /** Connections that were tried for it. */
+  get attempts(): number {
+    return this.#attempts
   }
 
   /** The service said in words that it is done, and did not merely close. */
@@ -153,6 +159,7 @@ export class UpstreamStream implements UpstreamListener {
     const { metrics, owner } = this.#ports
     this.#port = upstream
     this.#openedMs = this.#ports.nowMs()
+    this.#attempts = opening.attempts
     metrics.upstreamStreamsActive += 1
     metrics.observeUpstreamConnectSeconds(opening.connectMs / 1000)
     owner.streamOnOpen(this, opening)
