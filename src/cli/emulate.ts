@@ -11,6 +11,7 @@ import {
 } from '../emulator/index.ts'
 import type {
   Emulator,
+  EmulatorAddress,
   EmulatorLog,
   EmulatorOptionDefinition,
   EmulatorOptions,
@@ -32,6 +33,12 @@ const OWN_ROWS: readonly OptionRow[] = [
   { flag: 'faults', value: 'FILE', doc: `A JSON fault script. Faults: ${FAULT_NAMES.join(', ')}.` },
   { flag: 'tls-key', value: 'FILE', doc: 'PEM private key; with --tls-cert the emulator speaks wss.' },
   { flag: 'tls-cert', value: 'FILE', doc: 'PEM certificate chain.' },
+  {
+    flag: 'http2-port',
+    value: 'PORT',
+    doc: 'Listens for HTTP/2 too, which the AWS SDKs for servers speak; 0 takes a free port. Default: it does not.',
+    bounds: boundsOf(EMULATOR_OPTIONS.port),
+  },
   { flag: 'quiet', doc: 'Do not print a line for every event.' },
   HELP_ROW,
 ]
@@ -64,6 +71,10 @@ const help: HelpPage = {
       line: 'transcribe-relay emulate --port 9443 --concurrent-streams 2',
     },
     {
+      doc: 'For an AWS SDK, which takes the address as its endpoint:',
+      line: 'transcribe-relay emulate --http2-port 9444',
+    },
+    {
       doc: 'Every third stream breaks after five seconds of audio (in faults.json: {"rules":[{"match":{"every":3},"action":{"do":"reset","atSeconds":5}}]}):',
       line: 'transcribe-relay emulate --faults faults.json',
     },
@@ -86,15 +97,17 @@ async function run(args: readonly string[], context: CommandContext): Promise<nu
   const { engine, hint } = await chooseEngine(parsed)
   const emulator = build({
     ...readEmulatorOptions(parsed),
+    ...readHttp2(parsed),
     ...(await readFiles(parsed)),
     engine,
     ...(parsed.has('quiet') ? {} : { log: terminalLog(terminal) }),
   })
   const host = parsed.get('host') ?? EMULATOR_OPTIONS.host.default
   return runService(async () => {
-    const { url } = await startEmulator(emulator, host, parsed.get('port') ?? '0')
+    const { http2Url, url } = await startEmulator(emulator, host, parsed.get('port') ?? '0')
     const region = parsed.get('region') ?? EMULATOR_OPTIONS.region.default
     terminal.print(`the emulator listens at ${url} (region ${region}, engine ${engine.name})`)
+    if (http2Url !== null) terminal.print(`HTTP/2 at ${http2Url}`)
     if (hint !== null) terminal.print(hint)
     terminal.print('a relay for it:')
     terminal.print(
@@ -122,7 +135,7 @@ export async function startEmulator(
   emulator: Emulator,
   host: string,
   port: string,
-): Promise<{ readonly url: string }> {
+): Promise<EmulatorAddress> {
   try {
     return await emulator.start()
   } catch (error) {
@@ -186,6 +199,13 @@ async function readText(flag: string, path: string): Promise<string> {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
     throw new CommandError(`--${flag} ${path} cannot be read (${code})`, { cause: error })
   }
+}
+
+function readHttp2(parsed: ParsedArguments): Pick<EmulatorOptions, 'http2'> {
+  const text = parsed.get('http2-port')
+  if (text === undefined) return {}
+  if (!/^\d{1,5}$/.test(text)) throw new UsageError(`--http2-port must be a whole number, got "${text}"`)
+  return { http2: { port: Number(text) } }
 }
 
 /** The plain options that were given, typed by their row; the emulator checks the bounds. */

@@ -50,7 +50,7 @@ export const SESSION_OPTIONS = {
     default: 10_000,
     min: 100,
     max: 120_000,
-    doc: 'Time for the last results after the end of the audio. Past it the session ends with `flush_timeout`.',
+    doc: 'Time for the last results after the end of the audio. PCM that was sent ahead of real time adds as much; of compressed audio nobody knows how long it is, so nothing is added: clients that send it faster need a longer time here. Past it the session ends with `flush_timeout`.',
   },
   chunkMs: {
     theme: 'audio',

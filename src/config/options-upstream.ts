@@ -108,11 +108,11 @@ export const UPSTREAM_OPTIONS = {
     theme: 'upstream',
     kind: 'integer',
     unit: 'milliseconds',
-    default: 0,
+    default: 5000,
     min: 1000,
     max: 300_000,
     zeroIsOff: true,
-    doc: 'How often Amazon Transcribe is pinged, for proxies on the way that cut quiet connections.',
+    doc: 'How often Amazon Transcribe is pinged. A peer that has answered one and then misses two is gone: after three intervals at most another stream is opened. Without pings a network that is gone without a sign is noticed only once the buffers of the system are full, which takes minutes. Also for proxies on the way that cut quiet connections.',
   },
   upstreamCloseTimeoutMs: {
     theme: 'upstream',

@@ -86,7 +86,7 @@ class TranscribeEmulator implements Emulator {
   readonly #http2: Http2Listener | null
   readonly #log: StreamLog
   readonly #liveStreams = new Set<Stream>()
-  readonly #slowHandshakes = new Set<Timer>()
+  readonly #handshakeTimers = new Set<Timer>()
   #faults: FaultScript
   #connectionCount = 0
 
@@ -126,7 +126,7 @@ class TranscribeEmulator implements Emulator {
   }
 
   async close(): Promise<void> {
-    for (const timer of this.#slowHandshakes) timer.cancel()
+    for (const timer of this.#handshakeTimers) timer.cancel()
     for (const stream of this.#liveStreams) stream.shutDown()
     this.#log.close()
     await Promise.all([this.#webSockets.close(), this.#http2?.close()])
@@ -173,16 +173,15 @@ class TranscribeEmulator implements Emulator {
       case 'clockSkew':
         this.#performHandshakeFaults(arrival, rest)
         return
-      case 'slowHandshake': {
-        const timer = this.#options.clock.setTimer(fault.delayMs, () => {
-          this.#slowHandshakes.delete(timer)
+      case 'slowHandshake':
+        this.#performLater(fault.delayMs, () => {
           if (!arrival.door.isGone) this.#performHandshakeFaults(arrival, rest)
         })
-        this.#slowHandshakes.add(timer)
         return
-      }
       case 'stallHandshake':
         this.#note('handshake_stalled', arrival, {})
+        // Nothing is read while it stalls, so a client that leaves is not noticed.
+        this.#performLater(this.#options.stallHoldMs, () => arrival.door.reset())
         return
       case 'refuse':
         this.#note('connection_refused', arrival, {})
@@ -195,6 +194,14 @@ class TranscribeEmulator implements Emulator {
         this.#report(arrival, fault.status, 'fault')
         arrival.door.answer(fault, arrival)
     }
+  }
+
+  #performLater(delayMs: number, action: () => void): void {
+    const timer = this.#options.clock.setTimer(delayMs, () => {
+      this.#handshakeTimers.delete(timer)
+      action()
+    })
+    this.#handshakeTimers.add(timer)
   }
 
   #judge(arrival: Arrival): void {

@@ -107,6 +107,14 @@ export const EMULATOR_OPTIONS = {
     max: 60_000,
     doc: 'Time that every result is held back, as the way to the real service would.',
   },
+  stallHoldMs: {
+    kind: 'number',
+    unit: 'ms',
+    default: 60_000,
+    min: 10,
+    max: 3_600_000,
+    doc: 'Time that the faults `stallHandshake` and `stopReading` keep a connection that nobody else ends; then it is reset.',
+  },
   keepAudioBytes: {
     kind: 'number',
     unit: 'bytes per stream',
@@ -149,6 +157,7 @@ export interface PlainOptions {
   readonly maxStreamMs: number
   readonly maxChunkMs: number
   readonly latencyMs: number
+  readonly stallHoldMs: number
   readonly keepAudioBytes: number
   readonly keepStreams: number
   readonly badParameters: 'exception' | 'http400'

@@ -27,6 +27,7 @@ export interface StreamSettings {
   readonly maxStreamMs: number
   readonly maxChunkMs: number
   readonly latencyMs: number
+  readonly stallHoldMs: number
 }
 
 export interface StreamListener {
@@ -54,6 +55,8 @@ export class Stream implements EngineListener, OutboxListener, QuotaHolder, Stre
   #lastAudioMs: number
   #idleTimer: Timer | null = null
   #ageTimer: Timer | null = null
+  /** Set once the stream has stopped reading. */
+  #holdTimer: Timer | null = null
 
   constructor(
     socket: StreamSocket,
@@ -214,6 +217,11 @@ export class Stream implements EngineListener, OutboxListener, QuotaHolder, Stre
         this.#isMute = true
         this.#idleTimer?.cancel()
         this.#socket.pause()
+        // Nothing is read any more, so a client that leaves is not noticed.
+        this.#holdTimer = this.#settings.clock.setTimer(this.#settings.stallHoldMs, () => {
+          this.#letGo('fault')
+          this.#socket.reset()
+        })
         return
       default: {
         const outcome = performFault(fault, this.#socket)
@@ -238,6 +246,7 @@ export class Stream implements EngineListener, OutboxListener, QuotaHolder, Stre
     this.#ledger.closeCause = cause
     this.#idleTimer?.cancel()
     this.#ageTimer?.cancel()
+    this.#holdTimer?.cancel()
     this.#outbox.close()
     this.#engine?.close()
   }

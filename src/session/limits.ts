@@ -40,7 +40,7 @@ export interface SessionLimits {
   /** A warning comes this long before `maxSessionMs`. */
   readonly sessionWarningMs: number
   readonly configureTimeoutMs: number
-  /** From the empty AudioEvent to the end of the upstream; audio ahead of real time is added. */
+  /** From the empty AudioEvent to the end of the upstream; PCM ahead of real time is added (of compressed audio nobody knows how long it is). */
   readonly flushTimeoutMs: number
   /** Bytes waiting for a slow upstream. */
   readonly upstreamBufferBytes: number

@@ -12,6 +12,7 @@ import type { SessionLimits } from './limits.ts'
 const CURABLE = [
   'upstream_closed',
   'upstream_error',
+  'upstream_protocol',
   'upstream_unavailable',
   'upstream_timeout',
   'upstream_stalled',

@@ -298,9 +298,11 @@ export class UpstreamLink implements StreamOwner {
     const isFlushing = this.#flushDeadlineMs !== Infinity
     const isHandingOver = this.#next !== null
     this.#drop()
-    // With one session id for both, the service ends the one before when the next one opens.
-    const cause =
-      isHandingOver && error.code === 'session_conflict' ? new RelayError('upstream_closed') : error
+    // With one session id for two streams, the service ends the one that is there. If nobody else has the id, the other
+    // one is of a planned change, or an attempt to dial that was given up and arrived all the same.
+    const isOwnId = this.#parts.request.parameters.wire['session-id'] === undefined
+    const isOurs = isHandingOver || isOwnId || stream.attempts > 1
+    const cause = isOurs && error.code === 'session_conflict' ? new RelayError('upstream_closed') : error
     if (!audio.canReplay) return this.#giveUp(error)
     const isIdle = cause.code === 'audio_timeout' && audio.quietMs(nowMs) >= IDLE_MS
     if (isFlushing && !audio.hasUnfinished) return this.#finish()

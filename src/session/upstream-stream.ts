@@ -88,6 +88,11 @@ export class UpstreamStream implements UpstreamListener {
     return this.#opening?.region ?? null
   }
 
+  /** Connections that were tried for it. */
+  get attempts(): number {
+    return this.#opening?.attempts ?? 0
+  }
+
   /** Another region can take the session. */
   get hasAlternative(): boolean {
     return this.#opening?.hasAlternative === true

@@ -4,8 +4,8 @@
  *
  * The end is reported once, with the first cause seen, and never from inside a call of the session. TCP keep-alive finds
  * a dead peer while nothing is in flight; the session watches `bufferedBytes()` for one that does not read. Pings find
- * the rest, but Amazon does not document what it does with a ping: they are off unless asked for, and only a peer that
- * has answered one is expected to answer the next.
+ * the rest, but Amazon does not document what it does with a ping: only a peer that has answered one is expected to
+ * answer the next.
  */
 import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
@@ -81,6 +81,8 @@ export class UpstreamSocket implements UpstreamPort {
     stream.on('error', error => {
       this.#streamErrorCode = errorCodeOf(error)
     })
+    // At once, so that a connection that dies within the first interval is known to have lived.
+    if (this.#pingTicker !== null) this.#ping()
   }
 
   send(message: Uint8Array): void {

@@ -84,6 +84,17 @@ t.test('stallHandshake: nothing comes, until the emulator is closed', async t =>
   t.match(await opening, Error)
 })
 
+t.test('a stall ends with a reset after stallHoldMs, whether anybody is left or not', async t => {
+  const handshake = await start(t, { do: 'stallHandshake' }, { stallHoldMs: 50 })
+  t.match(await errorOf(handshake.open()), { code: 'ECONNRESET' })
+
+  const stream = await start(t, { do: 'stopReading', atSeconds: 0 }, { stallHoldMs: 50 })
+  const client = await stream.open()
+  t.equal((await client.closed).code, 1006)
+  const record = await stream.emulator.waitForStream(({ isLive }) => !isLive)
+  t.match(record, { closeCause: 'fault', closeCode: 1006 })
+})
+
 t.test('slowHandshake: the answer waits', async t => {
   const clock = new ManualClock(Date.now())
   const noted = new Promise<void>(resolve => {

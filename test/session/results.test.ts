@@ -198,7 +198,7 @@ t.test('events that nobody knows are ignored and counted; what is no protocol en
     [latin1, 'not_utf8', []],
   ]
   for (const [bytes, detail, counted] of cases) {
-    const harness = startSession().opened()
+    const harness = startSession('', { rolloverAttempts: 0 }).opened()
     harness.dial.receive(transcriptMessage([resultOf('before', 0, 1)]), bytes)
     t.strictSame(harness.client.types, ['Begin', 'Transcript', 'Error'], detail)
     t.strictSame(harness.client.closed, { code: 4502, reason: 'upstream_protocol' })

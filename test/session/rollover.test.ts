@@ -397,7 +397,7 @@ t.test('what no other stream cures ends the session at once', async t => {
     ],
   ] as const
   for (const [exception, message, code] of cases) {
-    const harness = startSession().opened()
+    const harness = startSession('session-id=22222222-3333-4444-8555-666666666666').opened()
     speak(harness, 500)
     harness.dial.receive(exceptionMessage(exception, message))
     t.match(harness.client.last, { type: 'Error', code })
@@ -422,6 +422,27 @@ t.test('what no other stream cures ends the session at once', async t => {
   )
   t.equal(later.session.state, 'rolling-over', 'a session under way is worth another try')
 })
+
+t.test(
+  'a conflict with a session id that nobody else can have is with an attempt that was given up',
+  async t => {
+    const cases: [query: string, attempts: number][] = [
+      ['', 1],
+      ['session-id=22222222-3333-4444-8555-666666666666', 2],
+    ]
+    for (const [query, attempts] of cases) {
+      const harness = startSession(query)
+      harness.dial.open({ attempts })
+      speak(harness, 500)
+      harness.dial.receive(exceptionMessage('ConflictException', 'same session'))
+      harness.clock.advance(300)
+      harness.dial.open()
+      t.match(harness.client.last, { type: 'Rollover', reason: 'upstream_closed', replayed_seconds: 0.5 })
+      const [first, second] = harness.dialer.dials.map(({ request }) => request.parameters['session-id'])
+      t.not(first, second)
+    }
+  },
+)
 
 t.test('of two channels each keeps its own place', async t => {
   const harness = startSession('number-of-channels=2&enable-channel-identification=true').opened()

@@ -207,11 +207,7 @@ const expectations: Readonly<Record<EventName, Partial<Record<SessionState, Cell
     finishing: 'finishing | Transcript | - | -',
   },
   'upstream exception': { ...lost('close'), open: 'rolling-over | - | - | end+close' },
-  'upstream garbage': {
-    open: failed('upstream_protocol', 4502, 'end+close'),
-    parked: failed('upstream_protocol', 4502, 'close'),
-    finishing: failed('upstream_protocol', 4502, 'close'),
-  },
+  'upstream garbage': { ...lost('close'), open: 'rolling-over | - | - | end+close' },
   'upstream unknown event': {},
   'upstream close 1000': {
     dialling: failed('upstream_closed', 4502, '-'),

@@ -150,7 +150,7 @@ export function memoryContext(
 }
 
 /** What a child needs of this process: the way to programs, and what measures coverage. */
-function inherited(): Record<string, string> {
+export function inherited(): Record<string, string> {
   const kept = Object.entries(process.env).filter(
     ([name]) => name === 'PATH' || name === 'HOME' || /^(NODE_|TAP|_TAPJS)/.test(name),
   )

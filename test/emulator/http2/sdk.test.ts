@@ -13,6 +13,7 @@ import t, { type Test } from 'tap'
 import { createEmulator, createScriptedEngine, loadRecordings } from '../../../src/emulator/index.ts'
 import type { EmulatorOptions } from '../../../src/emulator/index.ts'
 import { makeCertificates } from '../../support/certificates.ts'
+import { runCli, startCli } from '../../support/cli.ts'
 import { defer } from '../../support/deferred.ts'
 import { readSpeech, SPEECH_FOLDER } from '../../support/speech.ts'
 import { EXAMPLE_KEY } from '../../support/transcribe-client.ts'
@@ -91,6 +92,26 @@ for (const transport of ['prior knowledge (h2c)', 'TLS'] as const) {
     }
   })
 }
+
+t.test('the SDK talks to the emulator of the command line', async t => {
+  const running = startCli(['emulate', '--engine', 'scripted', '--http2-port', '0', '--quiet'])
+  t.teardown(() => running.child.kill('SIGKILL'))
+  const [, endpoint = ''] = await running.waitFor(/HTTP\/2 at (http:\S+)/)
+  const client = new TranscribeStreamingClient({
+    region: 'us-east-1',
+    endpoint,
+    credentials: EXAMPLE_KEY,
+    maxAttempts: 1,
+    requestHandler: new NodeHttp2Handler({ disableConcurrentStreams: true }),
+  })
+  t.teardown(() => client.destroy())
+  const [speech] = readSpeech()
+  const { words } = await transcribe(client, cut(speech?.pcm ?? Buffer.alloc(0)))
+  t.strictSame(words, speech?.words)
+  for (const port of ['x', '70000']) {
+    t.match(await runCli(['emulate', '--engine', 'scripted', '--http2-port', port]), { code: 64 }, port)
+  }
+})
 
 t.test('an audio that is ended by an empty chunk, as some programs do, ends once', async t => {
   const { client } = await start(t)

@@ -1,0 +1,117 @@
+/**
+ * Whether a relay that was made to work again and again is still what it was: memory, descriptors, timers, listeners.
+ *
+ * Samples are taken while nothing is going on and after a forced collection, so what is left is what somebody holds.
+ * The slope of the memory comes with its 95 % interval: a short run cannot tell 1 MB/h from noise, and does not claim to.
+ * What it can tell is a leak of each session: the growth is compared with the number of sessions too.
+ */
+export interface SoakSample {
+  readonly seconds: number
+  /** Sessions ended so far. */
+  readonly sessions: number
+  /** In use after a collection: heap, and buffers outside of it. */
+  readonly liveBytes: number
+  readonly rssBytes: number
+  readonly descriptors: number
+  /** By kind: timers, sockets, whatever keeps the loop alive. */
+  readonly resources: Readonly<Record<string, number>>
+  /** Of the process object. */
+  readonly listeners: number
+}
+
+export interface Slope {
+  readonly mbPerHour: number
+  /** Half of the 95 % interval. */
+  readonly uncertainty: number
+}
+
+export interface SoakVerdict {
+  readonly problems: readonly string[]
+  readonly samples: number
+  readonly sessions: number
+  readonly live: Slope
+  readonly rss: Slope
+  readonly bytesPerSession: number
+}
+
+/** Of the samples: caches fill, code is compiled. */
+const WARM_UP_SHARE = 1 / 3
+const MIN_SAMPLES = 4
+const MAX_MB_PER_HOUR = 1
+/** Much less than a session's objects: what a session may leave behind is nothing. */
+const MAX_BYTES_PER_SESSION = 400
+/** Code is still being compiled after any warm-up, and an allocator keeps what it may need again. */
+const LIVE_NOISE_BYTES = 1_000_000
+const RSS_NOISE_BYTES = 8_000_000
+/** An idle keep-alive of a scrape, a socket that is closing. */
+const MAX_MORE_RESOURCES = 2
+const MB = 1e6
+
+export function judgeSoak(samples: readonly SoakSample[]): SoakVerdict {
+  const settled = samples.slice(Math.floor(samples.length * WARM_UP_SHARE))
+  const [first] = settled
+  const last = settled.at(-1)
+  if (first === undefined || last === undefined || settled.length < MIN_SAMPLES) {
+    throw new RangeError(`a soak needs ${MIN_SAMPLES} samples after the warm-up, got ${settled.length}`)
+  }
+  const live = slopeOf(settled, liveBytesOf)
+  const rss = slopeOf(settled, rssBytesOf)
+  const grownBytes = last.liveBytes - first.liveBytes
+  const sessions = last.sessions - first.sessions
+  const problems: string[] = []
+  for (const { bytesOf, name, noiseBytes, slope } of [
+    { name: 'live memory', slope: live, bytesOf: liveBytesOf, noiseBytes: LIVE_NOISE_BYTES },
+    { name: 'RSS', slope: rss, bytesOf: rssBytesOf, noiseBytes: RSS_NOISE_BYTES },
+  ]) {
+    const { mbPerHour, uncertainty } = slope
+    const isCertain = mbPerHour - uncertainty > MAX_MB_PER_HOUR
+    if (isCertain && bytesOf(last) - bytesOf(first) > noiseBytes) {
+      problems.push(`${name} grows by ${mbPerHour.toFixed(1)} ± ${uncertainty.toFixed(1)} MB/h`)
+    }
+  }
+  if (grownBytes > LIVE_NOISE_BYTES && grownBytes > sessions * MAX_BYTES_PER_SESSION) {
+    problems.push(`each of ${sessions} sessions left ${Math.round(grownBytes / sessions)} bytes behind`)
+  }
+  for (const name of ['descriptors', 'listeners'] as const) {
+    if (last[name] > first[name] + MAX_MORE_RESOURCES) {
+      problems.push(`${name} went from ${first[name]} to ${last[name]}`)
+    }
+  }
+  for (const [kind, count] of Object.entries(last.resources)) {
+    const before = first.resources[kind] ?? 0
+    if (count > before + MAX_MORE_RESOURCES) problems.push(`${kind} went from ${before} to ${count}`)
+  }
+  return {
+    problems,
+    samples: settled.length,
+    sessions: last.sessions,
+    live,
+    rss,
+    bytesPerSession: sessions === 0 ? 0 : grownBytes / sessions,
+  }
+}
+
+function liveBytesOf({ liveBytes }: SoakSample): number {
+  return liveBytes
+}
+
+function rssBytesOf({ rssBytes }: SoakSample): number {
+  return rssBytes
+}
+
+/** Least squares. */
+function slopeOf(samples: readonly SoakSample[], bytesOf: (sample: SoakSample) => number): Slope {
+  const points = samples.map(sample => ({ hours: sample.seconds / 3600, mb: bytesOf(sample) / MB }))
+  const meanHours = points.reduce((sum, { hours }) => sum + hours, 0) / points.length
+  const meanMb = points.reduce((sum, { mb }) => sum + mb, 0) / points.length
+  const spread = points.reduce((sum, { hours }) => sum + (hours - meanHours) ** 2, 0)
+  const mbPerHour =
+    points.reduce((sum, { hours, mb }) => sum + (hours - meanHours) * (mb - meanMb), 0) / spread
+  const residue = points.reduce(
+    (sum, { hours, mb }) => sum + (mb - meanMb - mbPerHour * (hours - meanHours)) ** 2,
+    0,
+  )
+  // Twice the standard error, a little more for the few samples of a short run.
+  const width = 1.96 + 6 / (points.length - 2)
+  return { mbPerHour, uncertainty: width * Math.sqrt(residue / (points.length - 2) / spread) }
+}
