@@ -149,7 +149,8 @@ export function createRegionLog(logger: Logger): {
       else logger.info('region answers again', { region })
     },
     regionOnDrain({ region, isDraining }: { readonly region: string; readonly isDraining: boolean }): void {
-      logger.info(isDraining ? 'region draining' : 'region resumed', { region })
+      if (isDraining) logger.info('region draining', { region })
+      else logger.info('region resumed', { region })
     },
     redisOnFailure(record: object): void {
       logger.error('redis failed', snakeCase(record))

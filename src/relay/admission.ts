@@ -20,11 +20,11 @@ export function createAdmission(options: RelayOptions, clock: Clock, logger: Log
     clock,
     maxSessions,
     probes: [lagProbe(options), memoryProbe(options), filesProbe(options)],
-    onChange: (reason, isClosed, value) =>
-      logger.warn(isClosed ? 'new sessions refused' : 'new sessions let in again', {
-        reason,
-        value: Math.round(value * 1000) / 1000,
-      }),
+    onChange: (reason, isClosed, load) => {
+      const value = Math.round(load * 1000) / 1000
+      if (isClosed) logger.warn('new sessions refused', { reason, value })
+      else logger.info('new sessions let in again', { reason, value })
+    },
   })
 }
 

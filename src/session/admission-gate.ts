@@ -57,7 +57,8 @@ export class AdmissionGate {
     this.#options = options
     this.#gates = options.probes.map(probe => ({ probe, value: null, isClosed: false }))
     const { clock } = options
-    this.#ticker = clock.setTicker(SAMPLE_MS, () => this.sample(clock.monotonicMs()))
+    this.#ticker =
+      this.#gates.length === 0 ? null : clock.setTicker(SAMPLE_MS, () => this.sample(clock.monotonicMs()))
   }
 
   /** Looks at every load. */

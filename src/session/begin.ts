@@ -1,7 +1,8 @@
 /** What `Begin` says of a session. */
 import type { Clock } from '../clock.ts'
-import { beginMessage, type ResumeOffer } from '../protocol/server-messages.ts'
+import { beginMessage } from '../protocol/server-messages.ts'
 import type { SessionLimits } from './limits.ts'
+import type { ClientPort } from './ports.ts'
 import { longestSessionMs } from './session-watch.ts'
 import type { StreamParts } from './stream-parts.ts'
 
@@ -10,15 +11,16 @@ export interface BeginContext {
   readonly region: string
   /** Of the session, monotonic. */
   readonly startedMs: number
-  readonly resume: ResumeOffer | undefined
 }
 
 export function describeBegin(
   { request, audio }: StreamParts,
-  { region, resume, sessionId, startedMs }: BeginContext,
+  { region, sessionId, startedMs }: BeginContext,
+  client: Pick<ClientPort, 'offerResume'>,
   { clock, limits }: { readonly clock: Clock; readonly limits: SessionLimits },
 ): string {
   const { parameters, format } = request
+  const resume = client.offerResume?.()
   const startedAtMs = clock.now() - (clock.monotonicMs() - startedMs)
   return beginMessage({
     sessionId,

@@ -33,6 +33,7 @@ export class Outbox {
   }
 
   send(message: string): void {
+    if (this.#isEnded) return
     if (this.#held === null) this.#deliver(message)
     else this.#held.push(message)
   }

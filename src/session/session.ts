@@ -8,26 +8,21 @@
  */
 import { RelayError, type ErrorCode } from '../errors.ts'
 import { MAX_TEXT_BYTES, readClientMessage } from '../protocol/client-messages.ts'
-import {
-  drainingMessage,
-  endMessage,
-  errorMessage,
-  rolloverMessage,
-  type WarningCode,
-} from '../protocol/server-messages.ts'
+import { drainingMessage, rolloverMessage, type WarningCode } from '../protocol/server-messages.ts'
 import { type StreamDefaults, type StreamRequest } from '../protocol/stream-request.ts'
 import type { RecycledBuffers } from '../recycled-buffers.ts'
 import { describeBegin } from './begin.ts'
 import { configureStream } from './configure.ts'
 import { dialOrigin } from './dial-requests.ts'
+import { sayFarewell } from './farewell.ts'
 import type { SessionRequest } from './host.ts'
-import { TokenBucket } from './pace.ts'
+import { createMessageBudget, type TokenBucket } from './pace.ts'
 import { Outbox } from './outbox.ts'
 import type { ClientEnd, ClientPort, Restart, SessionLog, UpstreamOpening } from './ports.ts'
 import type { SessionTrace, SessionTracer } from './ports.ts'
 import { AccessRenewal } from './renewal.ts'
 import type { ResumableSession } from './resumable-client.ts'
-import { endRecord, sessionFigures, startRecord, type SessionFigures } from './session-record.ts'
+import { endRecord, sessionFigures, startRecord } from './session-record.ts'
 import { SessionWatch } from './session-watch.ts'
 import { mayMove, type SessionState } from './states.ts'
 import { catchUpMs, createStreamParts, expectBacklog, type StreamParts } from './stream-parts.ts'
@@ -42,9 +37,6 @@ export interface SessionDependencies extends LinkDependencies {
   /** Called once, when the session is closed. */
   readonly onClosed: (session: Session) => void
 }
-
-/** Messages that may come at once, in seconds of the sustained rate. */
-const MESSAGE_BURST_SECONDS = 2
 
 export class Session implements ResumableSession, LinkOwner {
   readonly id: string
@@ -89,9 +81,7 @@ export class Session implements ResumableSession, LinkOwner {
       park: () => this.#park(),
     }
     this.#watch = new SessionWatch(watchActions, limits, this.#startedMs)
-    const rate = limits.messagesPerSecond
-    const burst = { capacity: rate * MESSAGE_BURST_SECONDS, tokensPerSecond: rate }
-    this.#messages = new TokenBucket(burst, this.#startedMs)
+    this.#messages = createMessageBudget(limits.messagesPerSecond, this.#startedMs)
   }
 
   get state(): SessionState {
@@ -218,7 +208,10 @@ export class Session implements ResumableSession, LinkOwner {
     if (this.#state !== 'open') this.#move(this.#isEnding ? 'finishing' : 'open')
     parts.silence.upstreamOpened(this.#deps.clock.monotonicMs())
     if (this.#isEnding) this.#link?.endStream()
-    if (isFirst) this.#outbox.begin(this.#describeBegin(parts, opening.region))
+    if (isFirst) {
+      const about = { sessionId: this.id, region: opening.region, startedMs: this.#startedMs }
+      this.#outbox.begin(describeBegin(parts, about, this.#client, this.#deps))
+    }
     if (restart !== null) this.#outbox.send(rolloverMessage({ ...restart, region: opening.region }))
     // The client may have been too slow even for this.
     if (this.#isPausing && this.#state === 'open') this.#park()
@@ -292,8 +285,8 @@ export class Session implements ResumableSession, LinkOwner {
   #open(stream: StreamRequest): void {
     const { clock, frameMemory, limits, metrics } = this.#deps
     const client = {
-      deliver: (message: string) => this.#deliverResult(message),
-      deliverAll: (messages: readonly string[]) => this.#deliverResults(messages),
+      deliver: (message: string) => this.#outbox.send(message),
+      deliverAll: (messages: readonly string[]) => this.#outbox.sendAll(messages),
       isBehind: () => this.#client.bufferedBytes() > limits.clientPartialsBufferBytes,
     }
     this.#parts = createStreamParts(stream, limits, metrics, client, frameMemory, clock.monotonicMs())
@@ -304,15 +297,6 @@ export class Session implements ResumableSession, LinkOwner {
       this.#outbox.warnOf('parameter', `${parameter}: ${message}`)
     }
     this.#link.start()
-  }
-
-  #describeBegin(parts: StreamParts, region: string): string {
-    const resume = this.#client.offerResume?.()
-    return describeBegin(
-      parts,
-      { sessionId: this.id, region, startedMs: this.#startedMs, resume },
-      this.#deps,
-    )
   }
 
   #pause(): void {
@@ -364,15 +348,6 @@ export class Session implements ResumableSession, LinkOwner {
     return this.#outcome === null ? this.#end('normal', null) : this.#endWith(this.#outcome)
   }
 
-  /** An event may be one of several in a message of the upstream, and the one before may have ended the session. */
-  #deliverResult(message: string): void {
-    if (this.#state !== 'closed') this.#outbox.send(message)
-  }
-
-  #deliverResults(messages: readonly string[]): void {
-    if (this.#state !== 'closed') this.#outbox.sendAll(messages)
-  }
-
   #refuseAudio(pcm: Uint8Array, code: ErrorCode, message?: string): void {
     this.#deps.metrics.audioDroppedBytes += pcm.length
     this.#fail(code, message)
@@ -401,8 +376,8 @@ export class Session implements ResumableSession, LinkOwner {
     this.#link?.close()
     this.#parts?.audio.discard()
     const figures = sessionFigures(this.#parts, this.#link)
-    this.#outbox.end(this.#lastMessage(code, error, figures))
-    const closeCode = error?.definition.closeCode ?? (code === 'normal' ? 1000 : null)
+    const { closeCode, message } = sayFarewell(this.id, code, error, figures)
+    this.#outbox.end(message)
     if (closeCode !== null) this.#client.close(closeCode, code)
     const { clock, log, metrics, onClosed } = this.#deps
     const durationSeconds = (clock.monotonicMs() - this.#startedMs) / 1000
@@ -410,12 +385,6 @@ export class Session implements ResumableSession, LinkOwner {
     this.#trace?.sessionOnEnd(code, closeCode, figures)
     log.sessionOnEnd(endRecord(this.#request, code, error, durationSeconds, figures, this.#link))
     onClosed(this)
-  }
-
-  /** `null` when the client is gone. */
-  #lastMessage(code: ErrorCode, error: RelayError | null, figures: SessionFigures): string | null {
-    if (error !== null) return errorMessage(error, this.id)
-    return code === 'normal' ? endMessage({ sessionId: this.id, ...figures }) : null
   }
 
   #move(to: SessionState): void {

@@ -257,7 +257,7 @@ t.test('files run out for newcomers first, and connections beyond them are cut',
   await refused
   t.strictSame(await knock(t, relay.url), OVERLOADED)
   t.ok(await relay.isReady())
-  await knockOften(60)
+  await knockOften(170)
   const metrics = await relay.scrape()
   t.ok((metrics.get('client_connections_refused_total') ?? 0) > 20)
   t.equal(metrics.get('admission_closed{reason="files"}'), 1)

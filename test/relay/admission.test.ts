@@ -34,7 +34,7 @@ t.test('open files are counted where the system says them', async t => {
 })
 
 t.test('connections leave every session its upstream', async t => {
-  t.equal(connectionCapacity(300, 1024), 468)
+  t.equal(connectionCapacity(300, 1024), 596)
   t.equal(connectionCapacity(300, 100), 1)
   t.equal(connectionCapacity(300, 10_000_000), 1_000_000)
   t.equal(connectionCapacity(300, null), null)

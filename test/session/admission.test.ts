@@ -51,7 +51,7 @@ t.test('each state × each value of a load, for each load', async t => {
         const cell = `${reason}: ${before} and ${String(value)}`
         t.equal(gate.isClosed(reason), after === 'closed', cell)
         t.equal(gate.refuse(0), after === 'closed' ? reason : null, cell)
-        t.equal(gate.load(reason), value === null ? Number.NaN : value / 10, cell)
+        t.ok(Object.is(gate.load(reason), value === null ? Number.NaN : value / 10), cell)
         gate.close()
       }
     }
@@ -89,10 +89,8 @@ t.test('every refusal is counted, by its reason; a full relay says so first', as
   values.memory = 100
   clock.advance(1000)
   t.equal(gate.isClosed('memory'), false, 'closed for good, it looks no more')
-  t.equal(
-    new AdmissionGate({ clock, maxSessions: 1, probes: [], onChange: () => {} }).load('lag'),
-    Number.NaN,
-  )
+  const blind = new AdmissionGate({ clock, maxSessions: 1, probes: [], onChange: () => {} })
+  t.ok(Number.isNaN(blind.load('lag')))
 })
 
 t.test('one pause of the loop is soon forgotten, a loop that is always late is not', async t => {

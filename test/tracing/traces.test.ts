@@ -51,7 +51,7 @@ async function runSession(
   headers: Record<string, string> = {},
   waitsFor: string | null = null,
 ): Promise<string> {
-  const client = await RelayClient.open(t, `${url}?language-code=en-GB`, headers)
+  const client = await RelayClient.open(t, `${url}?language-code=en-GB`, { headers })
   client.sendCut(pcm.subarray(0, half), 3200)
   if (waitsFor !== null) await client.waitFor(waitsFor)
   client.sendCut(pcm.subarray(half), 3200)
