@@ -2,7 +2,8 @@
  * The whole check of a working tree, as CI runs it: types, lint, format, tests, coverage. Ends with one plain line,
  * `N passed, N failed`; exit code 0 only if nothing failed.
  *
- * `node scripts/check.mjs [test file…]` runs the tests named alone, without the coverage floor.
+ * `node scripts/check.mjs [test file…]` runs the tests named alone, without the coverage floor; `--long` names those of
+ * `*.long.ts`, which take longer than one waits for: real time, whole benches, a bad network.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -17,13 +18,17 @@ const COVERAGE_DIR = '.tap/coverage-report'
 /** A module without any is types only: nothing of it runs, so nothing of it can be covered. */
 const RUNTIME_CODE = /^(?:export )?(?:const|let|class|function|async function|abstract class|export \{)/m
 
-const testFiles = process.argv.slice(2)
+const [first] = process.argv.slice(2)
+const isLong = first === '--long'
+const testFiles = isLong ? longTests() : process.argv.slice(2)
 const failures = []
 let passedCount = 0
 
-step('types', 'tsc', ['--noEmit'])
-step('lint', 'oxlint', ['--type-aware', '--deny-warnings'])
-step('format', 'prettier', ['--check', '--log-level=warn', '.'])
+if (!isLong) {
+  step('types', 'tsc', ['--noEmit'])
+  step('lint', 'oxlint', ['--type-aware', '--deny-warnings'])
+  step('format', 'prettier', ['--check', '--log-level=warn', '.'])
+}
 if (!existsSync('.tap/plugins')) step('test runner', 'tap', ['build'])
 runTests()
 if (testFiles.length === 0) checkCoverage()
@@ -31,6 +36,12 @@ if (testFiles.length === 0) checkCoverage()
 for (const failure of failures) process.stdout.write(`FAILED: ${failure}\n`)
 process.stdout.write(`${passedCount} passed, ${failures.length} failed\n`)
 process.exitCode = failures.length === 0 ? 0 : 1
+
+function longTests() {
+  return readdirSync('test', { recursive: true, encoding: 'utf8' })
+    .filter(name => name.endsWith('.long.ts'))
+    .map(name => `test/${name}`)
+}
 
 function step(name, command, args) {
   const startedMs = performance.now()

@@ -74,7 +74,9 @@ t.test('every problem of a configuration is a line, and the process ends with 78
 })
 
 t.test('config prints value and source of every option', async t => {
-  const table = await runCli(['config', '--port', '81', '--no-allow-missing-origin'], { RELAY_CHUNK_MS: '60' })
+  const table = await runCli(['config', '--port', '81', '--no-allow-missing-origin'], {
+    RELAY_CHUNK_MS: '60',
+  })
   t.equal(table.code, 0)
   t.match(table.stdout, /^port +81 +flag +8080 +RELAY_PORT +integer from 0 to 65535$/m)
   t.match(table.stdout, /^chunkMs +60 +env +100 /m)

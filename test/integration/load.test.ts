@@ -11,7 +11,7 @@ import { usageOf } from '../support/process-usage.ts'
 import { RelayClient } from '../support/relay-client.ts'
 import { readSpeech, sha256 } from '../support/speech.ts'
 
-const seconds = Number(process.env['LOAD_SECONDS'] ?? 20)
+const seconds = Number(process.env['LOAD_SECONDS'] ?? 10)
 const sessions = Number(process.env['LOAD_SESSIONS'] ?? 200)
 const CHUNK_MS = 100
 const CHUNK_BYTES = 3200

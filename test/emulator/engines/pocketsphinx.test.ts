@@ -124,7 +124,8 @@ t.test('what goes wrong with the program ends the stream with InternalFailureExc
   early.engine.write(Buffer.alloc(3200))
   t.match(await early.outcome, { message: /ended too early/ })
   const slow = open(t, { program: fakeProgram(t, 'exec sleep 600'), maxBacklogSeconds: 1 })
-  for (let second = 0; second < 10; second++) slow.engine.write(Buffer.alloc(32_000))
+  // More than the buffers of the kernel hold, and those of the pipeline before the program.
+  for (let second = 0; second < 60; second++) slow.engine.write(Buffer.alloc(32_000))
   t.match(await slow.outcome, { message: /cannot keep up/ })
   const stuck = open(t, { program: fakeProgram(t, 'exec sleep 600'), clock, finishTimeoutMs: 1000 })
   stuck.engine.end()
