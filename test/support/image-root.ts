@@ -126,9 +126,13 @@ export function runImage(
         reject(new Error(`ended with ${code} before "${message}": ${output}${errors}`)),
       )
     })
-  // The one child of `unshare --fork`, there once it has said something.
-  const readPid = (): number =>
-    Number(readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim())
+  // The child of `unshare --fork` that is the first of its namespace, there once it has said something.
+  const readPid = (): number => {
+    const pids = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ')
+    const first = pids.find(pid => /^NSpid:\t\d+\t1$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8')))
+    if (first === undefined) throw new Error(`no process of ${pids.join()} is the first of a namespace`)
+    return Number(first)
+  }
   return {
     child,
     exitCode,
