@@ -47,7 +47,7 @@ t.test(`what grows is told from what does not, TEST_SEED=${seed}`, async t => {
   t.throws(() => judgeSoak(halfHour(() => ({})).slice(0, 4)), RangeError)
 })
 
-t.test('20 clients that come and go: nothing of them is left', { timeout: 90_000 }, async t => {
+t.test('LC-09 20 clients that come and go: nothing of them is left', { timeout: 90_000 }, async t => {
   const { problems, ...report } = await runSoak(t, {
     sessions: 20,
     seconds: 12,
