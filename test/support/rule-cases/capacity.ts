@@ -225,6 +225,23 @@ export const CAPACITY_CASES: Readonly<Record<string, AlertCases>> = {
       },
     ],
   },
+  TranscribeRelayCertificateEnding: {
+    fires: [
+      {
+        series: { 'transcribe_relay_tls_certificate_expiry_timestamp_seconds{instance="a"}': '260400x40' },
+        at: '20m',
+        labels: { instance: 'a' },
+        description: 'The certificate of a is good for 3d 0h 0m 0s; then no client connects.',
+      },
+    ],
+    quiet: [
+      {
+        why: 'a month is left',
+        series: { 'transcribe_relay_tls_certificate_expiry_timestamp_seconds{instance="a"}': '2592000x40' },
+        at: '20m',
+      },
+    ],
+  },
   TranscribeRelayLogLinesLost: {
     fires: [
       {
