@@ -10,6 +10,7 @@ import { LogRecorder } from '../support/log-recorder.ts'
 import { createLogger } from '../../src/log.ts'
 import type { HandshakeOptions } from '../support/raw-socket.ts'
 import { startCli } from '../support/cli.ts'
+import { ManualClock } from '../support/manual-clock.ts'
 import { startWorld } from '../support/world.ts'
 
 const KEY = 'canary-1b5e8f0c-secret-of-the-client'
@@ -321,18 +322,20 @@ t.test(
 )
 
 t.test('a flood is refused per address, then per process, and does not flood the log (AU-17)', async t => {
-  const world = await startWorld(t, { relay: { ...KEYS, addressHandshakesPerSecond: 10 } })
+  // No time passes, so that nothing is refilled on a slow machine.
+  const dependencies = { clock: new ManualClock() }
+  const world = await startWorld(t, { relay: { ...KEYS, addressHandshakesPerSecond: 10 }, dependencies })
   const codes: (string | null)[] = []
   for (let attempt = 0; attempt < 60; attempt += 1) {
     codes.push((await knock(t, world.port, bearer(randomBytes(16).toString('hex')))).code)
   }
-  t.equal(codes.indexOf('rate_limited') >= 20, true, 'a burst of two seconds is let through to the keys')
-  t.equal(codes.at(-1), 'rate_limited')
+  t.equal(codes.indexOf('rate_limited'), 20, 'a burst of two seconds is let through to the keys')
+  t.equal(codes.filter(code => code === 'rate_limited').length, 40)
   const last = await knock(t, world.port, bearer(KEY))
   t.equal(last.answer.status, 429)
   t.ok(Number(last.answer.headers.get('retry-after')) >= 1)
   t.ok(world.log.of('client refused').length <= 40)
-  const crowded = await startWorld(t, { relay: { handshakesPerSecond: 1, addressSessions: 1 } })
+  const crowded = await startWorld(t, { relay: { handshakesPerSecond: 1, addressSessions: 1 }, dependencies })
   t.equal((await knock(t, crowded.port)).answer.status, 101)
   t.equal((await knock(t, crowded.port)).code, 'session_limit')
   t.equal((await knock(t, crowded.port)).code, 'rate_limited')
