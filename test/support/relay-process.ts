@@ -35,7 +35,7 @@ export interface RelayProcess {
 }
 
 const ARGS =
-  '--host 127.0.0.1 --port 0 --ops-host 127.0.0.1 --ops-port 0 --pace-rate 1000 --pace-burst-ms 600000 --drain-timeout-ms 1000'.split(
+  '--host 127.0.0.1 --port 0 --ops-host 127.0.0.1 --ops-port 0 --pace-rate 1000 --pace-burst-ms 600000 --drain-timeout-ms 1000 --overload-lag-ms 60000'.split(
     ' ',
   )
 
