@@ -2,10 +2,11 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { connect as connectTcp, createServer, type AddressInfo } from 'node:net'
+import { connect as connectTcp } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { knock } from '../support/knock.ts'
+import { freePort } from '../support/haproxy.ts'
 import { hasProgram } from '../support/programs.ts'
 import { encodeHandshake, RawSocket } from '../support/raw-socket.ts'
 import { RelayClient } from '../support/relay-client.ts'
@@ -117,16 +118,6 @@ t.test('a client behind the proxy cannot name another address with a header of i
   const { answer } = await tunnel(t, world, [proxyHeader('198.51.100.7'), refused])
   t.strictSame([answer.status, answer.headers.get('connection')], [403, 'close'])
 })
-
-/** A port that is free now. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
 
 async function isListening(port: number): Promise<boolean> {
   const socket = connectTcp({ port, host: '127.0.0.1' })
