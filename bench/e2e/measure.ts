@@ -5,7 +5,7 @@
  * The relay has a core of its own; generators and upstream share another. Whether they were the bottleneck is part of
  * the result.
  */
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import type { BenchCertificate } from './certificates.ts'
@@ -163,6 +163,7 @@ async function run(
   ])
   if (profileFolder !== null) {
     const profile = await relay.ask<string>('profileStop')
+    mkdirSync(profileFolder, { recursive: true })
     writeFileSync(join(profileFolder, `${scenario.id}-${candidate}.cpuprofile`), profile)
   }
   say('stop', 'waiting for the last results')
