@@ -37,6 +37,11 @@ export class HandoverPlan {
     )
   }
 
+  /** Before this `isDue` answers no, whatever it is told: what has to be found out for it need not be. */
+  isNear(nowMs: number): boolean {
+    return nowMs >= this.#earliestMs
+  }
+
   /** `uncoveredSeconds`: audio since the last word of a final result, which the next stream is given again. */
   isDue(nowMs: number, hasOpenSegment: boolean, uncoveredSeconds: number): boolean {
     if (nowMs >= this.#latestMs) return true

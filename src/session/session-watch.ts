@@ -9,14 +9,10 @@ import type { SessionLimits } from './limits.ts'
 import type { SessionState } from './states.ts'
 import type { StreamParts } from './stream-parts.ts'
 
-/** What is looked at; read anew for every step, because each may end the session. */
+/** The session, as far as it is watched. State and parts are read anew for every step, because each may end it. */
 export interface WatchedSession {
-  readonly state: SessionState
-  readonly parts: StreamParts | null
-}
-
-export interface WatchActions {
-  look(): WatchedSession
+  state(): SessionState
+  parts(): StreamParts | null
   warn(code: WarningCode): void
   fail(code: ErrorCode): void
   /** Ends the audio; the session ends with `code` once the results are there. */
@@ -31,26 +27,26 @@ export function longestSessionMs({ maxSessionMs, maxStreamMs }: SessionLimits, c
 }
 
 export class SessionWatch {
-  readonly #actions: WatchActions
+  readonly #session: WatchedSession
   readonly #limits: SessionLimits
   readonly #startedMs: number
 
-  constructor(actions: WatchActions, limits: SessionLimits, startedMs: number) {
-    this.#actions = actions
+  constructor(session: WatchedSession, limits: SessionLimits, startedMs: number) {
+    this.#session = session
     this.#limits = limits
     this.#startedMs = startedMs
   }
 
   tick(nowMs: number): void {
-    const actions = this.#actions
-    switch (actions.look().state) {
+    const session = this.#session
+    switch (session.state()) {
       case 'configuring':
-        if (nowMs - this.#startedMs >= this.#limits.configureTimeoutMs) actions.fail('configure_timeout')
+        if (nowMs - this.#startedMs >= this.#limits.configureTimeoutMs) session.fail('configure_timeout')
         return
       case 'open':
         return this.#watchOpen(nowMs)
       case 'rolling-over':
-        actions.look().parts?.audio.flushOld(nowMs)
+        session.parts()?.audio.flushOld(nowMs)
         return this.#watchDuration(nowMs)
       case 'parked':
         return this.#watchDuration(nowMs)
@@ -61,28 +57,34 @@ export class SessionWatch {
   }
 
   #watchOpen(nowMs: number): void {
-    const actions = this.#actions
-    const audio = actions.look().parts?.audio
-    audio?.flushOld(nowMs)
-    if (audio?.isSilenceOnly === true) actions.warn('silence_only')
-    if (actions.look().state === 'open') this.#watchSilence(nowMs)
-    const { state } = actions.look()
-    if (state === 'open' || state === 'parked') this.#watchDuration(nowMs)
+    const session = this.#session
+    const parts = session.parts()
+    if (parts === null) return
+    parts.audio.flushOld(nowMs)
+    if (parts.audio.isSilenceOnly) session.warn('silence_only')
+    if (session.state() === 'open') this.#watchSilence(parts, nowMs)
+    if (session.state() === 'open' || session.state() === 'parked') this.#watchDuration(nowMs)
   }
 
-  #watchSilence(nowMs: number): void {
-    const { parts } = this.#actions.look()
-    const decision = parts?.silence.decide(nowMs)
-    if (decision?.kind === 'fill') parts?.audio.fillSilence(decision.pieceMs, nowMs)
-    else if (decision?.kind === 'park') this.#actions.park()
-    else if (decision?.kind === 'timeout') this.#actions.finishWith('audio_timeout')
+  #watchSilence({ audio, silence }: StreamParts, nowMs: number): void {
+    const decision = silence.decide(nowMs)
+    switch (decision.kind) {
+      case 'wait':
+        return
+      case 'fill':
+        return audio.fillSilence(decision.pieceMs, nowMs)
+      case 'park':
+        return this.#session.park()
+      case 'timeout':
+        return this.#session.finishWith('audio_timeout')
+    }
   }
 
   #watchDuration(nowMs: number): void {
     const { sessionWarningMs } = this.#limits
-    const maxMs = longestSessionMs(this.#limits, this.#actions.look().parts?.audio.canReplay === true)
+    const maxMs = longestSessionMs(this.#limits, this.#session.parts()?.audio.canReplay === true)
     const ageMs = nowMs - this.#startedMs
-    if (ageMs >= maxMs) this.#actions.finishWith('session_expired')
-    else if (ageMs >= maxMs - sessionWarningMs) this.#actions.warn('session_expiring')
+    if (ageMs >= maxMs) this.#session.finishWith('session_expired')
+    else if (ageMs >= maxMs - sessionWarningMs) this.#session.warn('session_expiring')
   }
 }

@@ -73,14 +73,15 @@ export class Session implements ResumableSession, LinkOwner {
       onSlow: () => this.#fail('slow_consumer'),
     })
     this.#renewal = new AccessRenewal(request.access, this.#outbox, this)
-    const watchActions = {
-      look: () => ({ state: this.#state, parts: this.#parts }),
+    const watched = {
+      state: () => this.#state,
+      parts: () => this.#parts,
       warn: (code: WarningCode) => this.#outbox.warn(code),
       fail: (code: ErrorCode) => this.#fail(code),
       finishWith: (code: ErrorCode) => this.finishWith(code),
       park: () => this.#park(),
     }
-    this.#watch = new SessionWatch(watchActions, limits, this.#startedMs)
+    this.#watch = new SessionWatch(watched, limits, this.#startedMs)
     this.#messages = createMessageBudget(limits.messagesPerSecond, this.#startedMs)
   }
 

@@ -265,12 +265,15 @@ export class UpstreamLink implements StreamOwner {
   }
 
   #isHandoverDue(nowMs: number, stream: UpstreamStream): boolean {
-    const { coverage } = this.#parts
+    const plan = this.#handover
+    if (plan === null) return false
     if (this.#requests.isLeaving(this.#deps.dialer, stream)) {
-      this.#handover?.leaveRegion(nowMs, nowMs + this.#deps.limits.handoverLeadMs)
+      plan.leaveRegion(nowMs, nowMs + this.#deps.limits.handoverLeadMs)
     }
+    if (!plan.isNear(nowMs)) return false
+    const { coverage } = this.#parts
     const uncoveredSeconds = stream.timeline.sentSeconds - coverage.coveredSeconds
-    return this.#handover?.isDue(nowMs, coverage.hasOpenSegment, uncoveredSeconds) === true
+    return plan.isDue(nowMs, coverage.hasOpenSegment, uncoveredSeconds)
   }
 
   /** It closed as if all was well; but a segment has no final, or speech no result, and it did not say that it is done. */
@@ -283,13 +286,10 @@ export class UpstreamLink implements StreamOwner {
   /** It takes nothing, or more waits for it than may. */
   #isStuck(stream: UpstreamStream, nowMs: number): boolean {
     const { replaySeconds, upstreamBufferBytes } = this.#deps.limits
+    const { bufferedBytes } = stream
+    if (bufferedBytes > upstreamBufferBytes || stream.isStalled(bufferedBytes, nowMs)) return true
     const { audio, request } = this.#parts
-    const replayBytes = replaySeconds * request.parameters.bytesPerSecond
-    return (
-      stream.isStalled(nowMs) ||
-      stream.bufferedBytes > upstreamBufferBytes ||
-      audio.queuedBytes > replayBytes + upstreamBufferBytes
-    )
+    return audio.queuedBytes > replaySeconds * request.parameters.bytesPerSecond + upstreamBufferBytes
   }
 
   #lose(stream: UpstreamStream, error: RelayError): void {

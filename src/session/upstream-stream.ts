@@ -147,8 +147,9 @@ export class UpstreamStream implements UpstreamListener {
     this.send(encodeEndOfStream())
   }
 
-  isStalled(nowMs: number): boolean {
-    return this.#stall.isStalled(this.#sentBytes, this.bufferedBytes, nowMs)
+  /** `bufferedBytes`: as of now. */
+  isStalled(bufferedBytes: number, nowMs: number): boolean {
+    return this.#stall.isStalled(this.#sentBytes, bufferedBytes, nowMs)
   }
 
   /** Gives the stream up politely: it hears that the audio is over and gets a Close frame; a dial is hung up. */

@@ -91,8 +91,9 @@ export class UpstreamSocket implements UpstreamPort {
     if (this.#webSocket.readyState === WebSocket.OPEN) this.#writer.write(message)
   }
 
+  /** Asked for every stream at every tick: what is asked of the sockets under it is not in the cache. */
   bufferedBytes(): number {
-    return this.#ended ? 0 : this.#webSocket.bufferedAmount
+    return this.#ended || this.#writer.pendingFrames === 0 ? 0 : this.#webSocket.bufferedAmount
   }
 
   pause(): void {
