@@ -29,7 +29,7 @@ export const ROLLOVER_OPTIONS = {
     theme: 'rollover',
     kind: 'integer',
     unit: 'failures in a row',
-    default: 5,
+    default: 10,
     min: 0,
     max: 100,
     doc: 'Streams and dials that may fail one after the other before the session ends with the error. A stream that lived for 10 seconds begins a new row. 0: a session ends with its stream.',

@@ -138,6 +138,6 @@ export const SESSION_OPTIONS = {
     default: 5000,
     min: 500,
     max: 600_000,
-    doc: 'Audio that a client may be ahead of `paceRate`, for example what it recorded while it connected.',
+    doc: 'Audio that a client may be ahead of `paceRate`, for example what it recorded while it connected. What a network kept that stood still for a second or longer comes on top of it, up to `replaySeconds`.',
   },
 } as const satisfies Record<string, OptionDefinition>

@@ -173,7 +173,7 @@ export class AudioSender {
   attach(sink: AudioSink, isReplay: boolean, nowMs: number): void {
     this.#sink = sink
     this.#endsSink = false
-    this.#pace = isReplay ? this.#replayPace(nowMs) : null
+    this.#pace = isReplay || nowMs < this.#catchUpUntilMs ? this.#replayPace(nowMs) : null
     this.pump(nowMs)
   }
 

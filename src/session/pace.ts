@@ -41,11 +41,3 @@ export class TokenBucket {
     return this.#tokens < this.#capacity / 2 ? 'low' : 'full'
   }
 }
-
-/** Messages that may come at once, in seconds of the sustained rate. */
-const MESSAGE_BURST_SECONDS = 2
-
-export function createMessageBudget(messagesPerSecond: number, nowMs: number): TokenBucket {
-  const capacity = messagesPerSecond * MESSAGE_BURST_SECONDS
-  return new TokenBucket({ capacity, tokensPerSecond: messagesPerSecond }, nowMs)
-}

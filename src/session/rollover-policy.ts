@@ -35,14 +35,21 @@ export const ROLLOVER_REASONS: readonly RolloverReason[] = Object.freeze([
   'resumed',
 ])
 
-/** Failed dials after which another one makes sense; the dial itself has tried again already. */
+/**
+ * Failed dials after which another one makes sense; the dial itself has tried again already. A stream of this very session
+ * was accepted before: what refuses the next one (no free descriptor, credentials in the middle of a rotation, half an
+ * answer) may pass, and until it does the session is not worse off than ended.
+ */
 const WORTH_ANOTHER_DIAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'upstream_closed',
   'upstream_error',
   'upstream_unavailable',
   'upstream_timeout',
   'upstream_throttled',
+  'upstream_protocol',
+  'upstream_auth',
   'not_ready',
+  'internal',
 ])
 
 /** A stream that lived for so long was a good one. */

@@ -16,7 +16,7 @@ import { configureStream } from './configure.ts'
 import { dialOrigin } from './dial-requests.ts'
 import { sayFarewell } from './farewell.ts'
 import type { SessionRequest } from './host.ts'
-import { createMessageBudget, type TokenBucket } from './pace.ts'
+import { MessageBudget } from './message-budget.ts'
 import { Outbox } from './outbox.ts'
 import type { ClientEnd, ClientPort, Restart, SessionLog, UpstreamOpening } from './ports.ts'
 import type { SessionTrace, SessionTracer } from './ports.ts'
@@ -25,7 +25,8 @@ import type { ResumableSession } from './resumable-client.ts'
 import { endRecord, sessionFigures, startRecord } from './session-record.ts'
 import { SessionWatch } from './session-watch.ts'
 import { mayMove, type SessionState } from './states.ts'
-import { catchUpMs, createStreamParts, expectBacklog, type StreamParts } from './stream-parts.ts'
+import { catchUpMs, createStreamParts, expectBacklog, stalledMs } from './stream-parts.ts'
+import type { StreamParts } from './stream-parts.ts'
 import { UpstreamLink, type LinkDependencies, type LinkOwner } from './upstream-link.ts'
 
 export interface SessionDependencies extends LinkDependencies {
@@ -45,7 +46,7 @@ export class Session implements ResumableSession, LinkOwner {
   readonly #client: ClientPort
   readonly #startedMs: number
   readonly #trace: SessionTrace | null
-  readonly #messages: TokenBucket
+  readonly #messages: MessageBudget
   #state: SessionState = 'configuring'
   #parts: StreamParts | null = null
   #link: UpstreamLink | null = null
@@ -82,7 +83,7 @@ export class Session implements ResumableSession, LinkOwner {
       park: () => this.#park(),
     }
     this.#watch = new SessionWatch(watched, limits, this.#startedMs)
-    this.#messages = createMessageBudget(limits.messagesPerSecond, this.#startedMs)
+    this.#messages = new MessageBudget(limits.messagesPerSecond, this.#startedMs)
   }
 
   get state(): SessionState {
@@ -119,7 +120,8 @@ export class Session implements ResumableSession, LinkOwner {
     const nowMs = clock.monotonicMs()
     metrics.clientAudioMessages += 1
     metrics.clientAudioBytes += pcm.length
-    if (this.#messages.take(1, nowMs) === 'empty') return this.#refuseAudio(pcm, 'rate_limited')
+    const quietMs = this.#messages.audioArrived(nowMs)
+    if (!this.#messages.take(nowMs)) return this.#refuseAudio(pcm, 'rate_limited')
     if (pcm.length === 0) return this.#finish(null)
     if (this.#parts === null) {
       return this.#refuseAudio(pcm, 'unsupported_data', 'A binary message came before Configure.')
@@ -131,7 +133,11 @@ export class Session implements ResumableSession, LinkOwner {
     const { request, audio, silence, pace } = this.#parts
     const { bytesPerSecond, isPcm } = request.parameters
     const seconds = pcm.length / bytesPerSecond
-    if (isPcm) metrics.clientAudioSeconds += seconds
+    if (isPcm) {
+      metrics.clientAudioSeconds += seconds
+      const stallMs = stalledMs(quietMs - seconds * 1000, limits)
+      if (stallMs > 0) expectBacklog(this.#parts, this.#messages, stallMs, nowMs)
+    }
     silence.audioArrived(seconds * 1000, nowMs)
     const level = pace.take(pcm.length, nowMs)
     if (level === 'empty') return this.#refuseAudio(pcm, 'audio_too_fast')
@@ -153,7 +159,7 @@ export class Session implements ResumableSession, LinkOwner {
   clientOnText(text: string): void {
     if (this.#state === 'closed') return
     const nowMs = this.#deps.clock.monotonicMs()
-    if (this.#messages.take(1, nowMs) === 'empty') return this.#fail('rate_limited')
+    if (!this.#messages.take(nowMs)) return this.#fail('rate_limited')
     const textBytes = Buffer.byteLength(text)
     if (textBytes > MAX_TEXT_BYTES) return this.clientOnOversize(textBytes)
     const result = readClientMessage(text)
@@ -193,9 +199,7 @@ export class Session implements ResumableSession, LinkOwner {
   }
 
   clientOnResume(awayMs: number): void {
-    const { clock, limits } = this.#deps
-    this.#messages.grant((limits.messagesPerSecond * catchUpMs(awayMs)) / 1000)
-    if (this.#parts !== null) expectBacklog(this.#parts, awayMs, clock.monotonicMs())
+    expectBacklog(this.#parts, this.#messages, catchUpMs(awayMs), this.#deps.clock.monotonicMs())
   }
 
   // ── what the upstream says ──────────────────────────────────────────────────────────────────────────────────────

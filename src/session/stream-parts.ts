@@ -4,6 +4,7 @@ import { AudioSender } from './audio-sender.ts'
 import { Coverage } from './coverage.ts'
 import type { RecycledBuffers } from '../recycled-buffers.ts'
 import type { SessionLimits } from './limits.ts'
+import type { MessageBudget } from './message-budget.ts'
 import { TokenBucket } from './pace.ts'
 import type { SessionMetrics } from './ports.ts'
 import { ResultForwarder, type ForwarderPorts } from './result-forwarder.ts'
@@ -27,10 +28,28 @@ export function catchUpMs(awayMs: number): number {
   return Math.min(awayMs, MAX_CATCH_UP_MS)
 }
 
-/** A client is back, and may send at once what it could not send in `awayMs`. */
-export function expectBacklog({ audio, pace, request }: StreamParts, awayMs: number, nowMs: number): void {
-  pace.grant((request.parameters.bytesPerSecond * catchUpMs(awayMs)) / 1000)
-  audio.catchUp(nowMs)
+/** Audio that is later than this had a network that kept it, or there was none: who knows until it comes. */
+const STALL_MS = 1000
+
+/**
+ * What may come at once after audio that was `lateMs` later than its length: as much as could be kept if the stream were lost on
+ * top of it; 0 when it is not worth it.
+ */
+export function stalledMs(lateMs: number, { replaySeconds }: Pick<SessionLimits, 'replaySeconds'>): number {
+  return lateMs < STALL_MS ? 0 : Math.min(lateMs, replaySeconds * 1000)
+}
+
+/** The client may send at once what it could not send in `awayMs`; the stream gets it at the pace of a replay. */
+export function expectBacklog(
+  parts: StreamParts | null,
+  messages: MessageBudget,
+  awayMs: number,
+  nowMs: number,
+): void {
+  messages.grant(awayMs)
+  if (parts === null) return
+  parts.pace.grant((parts.request.parameters.bytesPerSecond * awayMs) / 1000)
+  parts.audio.catchUp(nowMs)
 }
 
 export function createStreamParts(

@@ -130,6 +130,43 @@ t.test('pace: a burst and a little too fast are fine; faster is warned, then end
   }
 })
 
+/** Nothing is heard of the client; a stream that is parked meanwhile ends well. */
+function standStill(harness: Harness, ms: number): void {
+  harness.clock.advance(Math.min(ms, LIMITS.parkAfterMs + 1000))
+  if (harness.session.state === 'parked') harness.dial.close()
+  harness.clock.advance(Math.max(0, ms - LIMITS.parkAfterMs - 1000))
+}
+
+t.test('a network that stood still may deliver at once what it kept, and no more than that', async t => {
+  for (const stillMs of [3000, 9000, 25_000]) {
+    const harness = startSession('', { messagesPerSecond: 20 }).opened()
+    speak(harness, 2000)
+    standStill(harness, stillMs)
+    for (let ms = 0; ms < stillMs; ms += 100) harness.session.clientOnAudio(audioOf(100))
+    t.equal(harness.client.closed, null, `${stillMs} ms at once`)
+    t.strictSame(harness.client.warnings, [])
+    if (harness.session.state === 'rolling-over') harness.dial.open()
+    const sentAtOnce = harness.metrics.upstreamAudioBytes / 32_000 - 2
+    t.ok(sentAtOnce < 3, `the stream gets it at the pace of a replay, ${sentAtOnce} s at once`)
+    speak(harness, stillMs)
+    const { clientAudioBytes, replayedSeconds, upstreamAudioBytes } = harness.metrics
+    t.equal(upstreamAudioBytes - replayedSeconds * 32_000, clientAudioBytes, 'all of it')
+    t.equal(harness.metrics.audioDroppedBytes, 0)
+    for (let ms = 0; ms < 8000; ms += 100) harness.session.clientOnAudio(audioOf(100))
+    t.strictSame(harness.client.closed?.code, 4429, 'what was made up for is not made up for again')
+  }
+
+  const hoarder = startSession('', { replaySeconds: 10 }).opened()
+  speak(hoarder, 2000)
+  standStill(hoarder, 600_000)
+  let sentMs = 0
+  for (; hoarder.client.closed === null && sentMs < 60_000; sentMs += 100) {
+    hoarder.session.clientOnAudio(audioOf(100))
+  }
+  t.strictSame(hoarder.client.closed, { code: 4429, reason: 'audio_too_fast' })
+  t.ok(sentMs > 15_000 && sentMs <= 15_200, `ten seconds can be kept, five are the burst: ${sentMs} ms`)
+})
+
 t.test('bytes of a broken sample at the end are left out, with a warning', async t => {
   for (const [query, oddBytes] of [
     ['', 1],

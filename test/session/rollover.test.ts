@@ -385,6 +385,38 @@ t.test('failures in a row and the time without a stream are bounded; then comes 
   t.equal(steady.session.state, 'open', 'a stream that lived for a while begins a new row')
 })
 
+t.test('a session that was let in once is not ended by one refusal of the next stream', async t => {
+  for (const code of [
+    'upstream_auth',
+    'upstream_protocol',
+    'internal',
+    'not_ready',
+    'upstream_throttled',
+  ] as const) {
+    const harness = startSession('', { rolloverAttempts: 3 }).opened()
+    speak(harness, 1000)
+    harness.dial.close(1006)
+    harness.clock.advance(300)
+    harness.dial.fail(new RelayError(code))
+    speak(harness, 1000)
+    harness.dial.open()
+    t.match(harness.client.last, { type: 'Rollover', lost_seconds: 0 }, code)
+    speak(harness, 2000)
+    const { clientAudioBytes, replayedSeconds, upstreamAudioBytes } = harness.metrics
+    t.equal(upstreamAudioBytes - replayedSeconds * 32_000, clientAudioBytes, 'nothing is missing')
+  }
+  const refused = startSession().opened()
+  speak(refused, 1000)
+  refused.dial.close(1006)
+  refused.clock.advance(300)
+  refused.dial.fail(new RelayError('invalid_request'))
+  t.match(
+    refused.client.last,
+    { type: 'Error', code: 'upstream_closed' },
+    'what will never be right is not tried again',
+  )
+})
+
 t.test('what no other stream cures ends the session at once', async t => {
   const cases = [
     ['BadRequestException', 'Could not decode the audio stream that you provided.', 'upstream_bad_request'],
