@@ -33,6 +33,9 @@ export const MAIN_PANELS: readonly string[] = [
   'Rollovers',
   'Streams',
   'Replayed and lost',
+  'Streams of the quota',
+  'Streams opened',
+  'Load of the busiest',
   'Event-loop delay',
 ]
 const SEED = 1
@@ -88,7 +91,10 @@ async function drawPicture(seconds: number): Promise<void> {
   try {
     const operated = await startOperatedWorld(
       { teardown: action => closings.push(action) },
-      { relay: { maxSessions: MAX_SESSIONS }, emulator: { latencyMs: UPSTREAM_LATENCY_MS } },
+      {
+        relay: { maxSessions: MAX_SESSIONS, regionStreams: MAX_SESSIONS },
+        emulator: { latencyMs: UPSTREAM_LATENCY_MS },
+      },
     )
     await operated.prometheus.nextScrape()
     // Whole seconds, so that steps are the same numbers here and at Prometheus.
