@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import { Child } from '../../bench/e2e/child.ts'
 import { usageOf } from '../support/process-usage.ts'
 import { createRandom } from '../support/random.ts'
-import { startRelayService } from '../support/relay-service.ts'
+import { startRelayProcess } from '../support/relay-process.ts'
 import type { Closing } from '../support/world.ts'
 import { compareWords, type PlacedWord } from './compare.ts'
 import { ChaosSession, type SessionResult } from './session.ts'
@@ -89,7 +89,7 @@ export async function runChaos(t: Closing, options: ChaosOptions): Promise<Chaos
     .map(({ Content: text, EndTime: end, StartTime: start }): PlacedWord => ({ text, start, end }))
   const upstream = startUpstream(t, { ...options, tapeSeconds: audioSeconds })
   const { url: endpoint } = await upstream.ask<{ url: string }>('start')
-  const relay = await startRelayService(t, { flags: relayFlags(options, endpoint) })
+  const relay = await startRelayProcess(t, { flags: relayFlags(options, endpoint) })
   await upstream.ask('arm')
 
   const startedMs = performance.now()
@@ -105,7 +105,7 @@ export async function runChaos(t: Closing, options: ChaosOptions): Promise<Chaos
 
   const problems: string[] = []
   if (exitCode !== 0) problems.push(`the relay ended with ${exitCode}`)
-  for (const line of relay.lines) {
+  for (const line of relay.lines()) {
     const isBad = line['level'] === 'error' || line['level'] === 'fatal'
     const hasFailed = line.message === 'session ended' && line['reason'] !== 'normal'
     if (isBad || hasFailed) problems.push(`the relay logged ${JSON.stringify(line)}`)

@@ -24,8 +24,12 @@ if (speech === undefined) throw new Error('the recordings are missing')
 const emulator = await startEmulatorProcess(t)
 
 async function startSmallRelay(t: Test): Promise<RelayProcess> {
-  const args = ['--max-sessions', String(MAX_SESSIONS), '--address-handshakes-per-second', '0']
-  return startRelayProcess(t, { endpoint: emulator.url, args, openFiles: OPEN_FILES })
+  const flags = {
+    endpoint: emulator.url,
+    'max-sessions': MAX_SESSIONS,
+    'address-handshakes-per-second': 0,
+  }
+  return startRelayProcess(t, { flags, openFiles: OPEN_FILES })
 }
 
 /** The whole recording, its second half after `meanwhile`. */

@@ -10,9 +10,9 @@ import { createEmulator, EXAMPLE_ACCOUNT, type Emulator } from '../../src/emulat
 import { fetchText } from '../support/metric-values.ts'
 import { RawSocket } from '../support/raw-socket.ts'
 import { RelayClient } from '../support/relay-client.ts'
-import { startRelayService, type RelayService } from '../support/relay-service.ts'
+import { startRelayProcess, type RelayProcess } from '../support/relay-process.ts'
 import { noise, sha256 } from '../support/speech.ts'
-import { ANY_SPEED, NO_QUOTAS } from '../support/world.ts'
+import { NO_QUOTAS } from '../support/world.ts'
 
 const pcm = noise(1, 5)
 const CHUNK_BYTES = 3200
@@ -22,12 +22,7 @@ const LEFT_MS = 24_000
 const LOOK_INTERVAL_MS = 50
 /** Not the fixed keys that the process would find first. */
 const NO_KEYS = { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '', AWS_SDK_LOAD_CONFIG: '1' }
-const FLAGS = {
-  'pace-rate': ANY_SPEED.paceRate,
-  'pace-burst-ms': ANY_SPEED.paceBurstMs,
-  'messages-per-second': ANY_SPEED.messagesPerSecond,
-  'dial-backoff-ms': 10,
-}
+const FLAGS = { 'dial-backoff-ms': 10 }
 
 interface Keys {
   readonly accessKeyId: string
@@ -78,7 +73,7 @@ async function startEmulator(
   return Object.assign(emulator, { url })
 }
 
-async function untilReady({ opsUrl }: RelayService): Promise<void> {
+async function untilReady({ opsUrl }: RelayProcess): Promise<void> {
   while (!(JSON.parse(await fetchText(`${opsUrl}/readyz`)) as { ready: boolean }).ready) await pause()
 }
 
@@ -86,7 +81,7 @@ function pause(): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, LOOK_INTERVAL_MS))
 }
 
-async function handshakeStatus({ port }: RelayService): Promise<number> {
+async function handshakeStatus({ port }: RelayProcess): Promise<number> {
   const raw = await RawSocket.connect(port)
   const { status } = await raw.handshake()
   raw.destroy()
@@ -94,7 +89,7 @@ async function handshakeStatus({ port }: RelayService): Promise<number> {
 }
 
 /** A session from its beginning to its end. */
-async function transcribe(t: Test, relay: RelayService): Promise<string> {
+async function transcribe(t: Test, relay: RelayProcess): Promise<string> {
   const client = await RelayClient.open(t, relay.url)
   client.sendCut(pcm, CHUNK_BYTES)
   const { code, reason } = await client.finish()
@@ -114,7 +109,7 @@ for (const [id, name, prepare, reason] of [
       const provider = new Provider(t.testdir())
       if (prepare === 'expired') provider.give(EXAMPLE_ACCOUNT, -HOUR_MS)
       else provider.answer(prepare)
-      const relay = await startRelayService(t, {
+      const relay = await startRelayProcess(t, {
         flags: { ...FLAGS, endpoint: emulator.url, 'credentials-timeout-ms': 1000 },
         env: provider.env,
       })
@@ -155,7 +150,7 @@ t.test(
     rotate()
     const rotation = setInterval(rotate, 1000)
     t.teardown(() => clearInterval(rotation))
-    const relay = await startRelayService(t, {
+    const relay = await startRelayProcess(t, {
       flags: { ...FLAGS, endpoint: emulator.url, 'credentials-refresh-before-ms': 1000 },
       env: provider.env,
     })
@@ -188,7 +183,7 @@ t.test(
     const provider = new Provider(t.testdir())
     provider.give(EXAMPLE_ACCOUNT, LEFT_MS)
     const endsSeconds = (Date.now() + LEFT_MS) / 1000
-    const relay = await startRelayService(t, {
+    const relay = await startRelayProcess(t, {
       flags: { ...FLAGS, endpoint: emulator.url },
       env: provider.env,
     })
@@ -210,7 +205,7 @@ t.test(
     const provider = new Provider(t.testdir())
     const wrong = { accessKeyId: 'AKIDCANARY0000000001', secretAccessKey: 'canary-secret-access-key' }
     provider.give(wrong, HOUR_MS)
-    const relay = await startRelayService(t, {
+    const relay = await startRelayProcess(t, {
       flags: { ...FLAGS, endpoint: emulator.url, 'log-level': 'trace' },
       env: provider.env,
     })
@@ -223,7 +218,7 @@ t.test(
     t.equal((after.get(series) ?? 0) - (before.get(series) ?? 0), 1)
     t.equal(emulator.connectionCount, 2)
     const metrics = await fetchText(`${relay.opsUrl}/metrics`)
-    const everything = [JSON.stringify(relay.lines), JSON.stringify(client.messages), metrics].join('\n')
+    const everything = [relay.output.stdout, JSON.stringify(client.messages), metrics].join('\n')
     for (const secret of [wrong.accessKeyId, wrong.secretAccessKey, 'X-Amz-', 'Signature=']) {
       t.notOk(everything.includes(secret), secret)
     }
@@ -245,17 +240,17 @@ t.test(
     }
     for (const offset of ['+10m', '-10m']) {
       const emulator = await startEmulator(t)
-      const relay = await startRelayService(t, {
+      const relay = await startRelayProcess(t, {
         flags: { ...FLAGS, endpoint: emulator.url },
         env: { LD_PRELOAD: library, FAKETIME: offset, FAKETIME_DONT_FAKE_MONOTONIC: '1' },
       })
-      const startedMs = Date.parse(String(relay.lines[0]?.['time']))
+      const startedMs = Date.parse(String(relay.lines()[0]?.['time']))
       if (Number.isFinite(startedMs)) t.ok(Math.abs(startedMs - Date.now()) > 500_000, 'its clock is wrong')
       for (let session = 0; session < 3; session += 1) t.equal(await transcribe(t, relay), '1000 normal')
       const [record] = emulator.streams
       t.equal(record?.sha256, sha256(pcm), 'nothing is lost while it dials')
       t.equal(emulator.connectionCount, 4, 'one refusal')
-      const told = relay.lines.filter(({ message }) => /clock/.test(message))
+      const told = relay.lines().filter(({ message }) => /clock/.test(message))
       t.equal(told.length, 1, JSON.stringify(told))
     }
   },

@@ -17,8 +17,8 @@ import { longestDrainMs } from '../../src/relay/drain.ts'
 import { runCli } from '../support/cli.ts'
 import { RawSocket } from '../support/raw-socket.ts'
 import type { RelayClient } from '../support/relay-client.ts'
-import type { ServeOptions, ServeProcess } from '../support/serve-process.ts'
-import { serveArguments, SERVE_KEYS, startServe } from '../support/serve-process.ts'
+import type { RelayProcess, RelayProcessOptions } from '../support/relay-process.ts'
+import { RELAY_KEYS, serveArguments, startRelayProcess } from '../support/relay-process.ts'
 import { readSpeech, SPEECH_FOLDER } from '../support/speech.ts'
 import { NO_QUOTAS } from '../support/world.ts'
 
@@ -34,15 +34,15 @@ const SESSIONS = Number(process.env['TEST_SESSIONS'] ?? 60)
 const FULL_DISK = fileURLToPath(new URL('../support/full-disk.ts', import.meta.url))
 const BUGS = fileURLToPath(new URL('../support/bugs.ts', import.meta.url))
 
-async function startRelay(t: Test, options: ServeOptions = {}): Promise<ServeProcess> {
+async function startRelay(t: Test, options: RelayProcessOptions = {}): Promise<RelayProcess> {
   const emulator = createEmulator({ ...NO_QUOTAS, engine })
   t.teardown(() => emulator.close())
   const { url: endpoint } = await emulator.start()
-  return startServe(t, { ...options, flags: { endpoint, ...options.flags } })
+  return startRelayProcess(t, { ...options, flags: { endpoint, ...options.flags } })
 }
 
 /** With their sessions begun, in the middle of their speech. */
-async function openClients(relay: ServeProcess, count: number): Promise<readonly RelayClient[]> {
+async function openClients(relay: RelayProcess, count: number): Promise<readonly RelayClient[]> {
   const clients = await Promise.all(Array.from({ length: count }, () => relay.connect()))
   for (const client of clients) client.sendCut(pcm.subarray(0, half), PIECE_BYTES)
   await Promise.all(clients.map(client => client.waitFor('Begin')))
@@ -196,8 +196,8 @@ t.test('LC-08 a bug in one session is the end of that session', async t => {
 
 t.test('LC-08 a bug of nobody is logged, drains, and is the end of the process', async t => {
   for (const setOff of [
-    (relay: ServeProcess) => relay.child.kill('SIGUSR2'),
-    (_: ServeProcess, client: RelayClient) => client.say('bug-of-nobody'),
+    (relay: RelayProcess) => relay.child.kill('SIGUSR2'),
+    (_: RelayProcess, client: RelayClient) => client.say('bug-of-nobody'),
   ]) {
     const relay = await startRelay(t, { preload: [BUGS] })
     const [client] = await openClients(relay, 1)
@@ -213,7 +213,7 @@ t.test('LC-08 a bug of nobody is logged, drains, and is the end of the process',
 })
 
 /** A line is lost when its write has failed, which is later than whatever it tells of. */
-async function lostLines(relay: ServeProcess, count: number): Promise<void> {
+async function lostLines(relay: RelayProcess, count: number): Promise<void> {
   for (;;) if (((await relay.scrape()).get('log_lines_lost_total') ?? 0) >= count) return
 }
 
@@ -248,7 +248,7 @@ t.test(
       [['--nonsense=1'], /--nonsense is not a flag/],
       [['--allowed-origins=https://['], /^ +--allowed-origins .*https:\/\/\[/m],
     ] as const) {
-      const { code, stderr, stdout } = await runCli([...serveArguments(), ...args], SERVE_KEYS)
+      const { code, stderr, stdout } = await runCli([...serveArguments(), ...args], RELAY_KEYS)
       t.equal(code, 78, args.join(' '))
       t.equal(stdout, '')
       t.match(stderr, message)
@@ -281,7 +281,7 @@ t.test('LC-16 as the first process of a PID namespace it hears signals, and leav
 })
 
 t.test('K8-07 without credentials it is alive and not ready, and says why', async t => {
-  const relay = await startRelay(t, { env: { AWS_REGION: 'us-east-1' } })
+  const relay = await startRelay(t, { env: { AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '' } })
   t.equal(await relay.probe('/livez'), 200)
   const answer = await fetch(`${relay.opsUrl}/readyz`)
   t.equal(answer.status, 503)

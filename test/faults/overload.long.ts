@@ -7,14 +7,13 @@ import { connect, type Socket } from 'node:net'
 import { setImmediate, setTimeout as wait } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { WebSocket } from 'ws'
-import { createEmulator, EXAMPLE_ACCOUNT, type Emulator } from '../../src/emulator/index.ts'
-import { startCli, type CliProcess } from '../support/cli.ts'
-import { scrapeMetrics, type MetricValues } from '../support/metric-values.ts'
+import { createEmulator, type Emulator } from '../../src/emulator/index.ts'
 import { usageOf } from '../support/process-usage.ts'
 import { createRandom } from '../support/random.ts'
 import { RelayClient } from '../support/relay-client.ts'
+import { startRelayProcess, type RelayProcess, type ServeFlags } from '../support/relay-process.ts'
 import { sha256 } from '../support/speech.ts'
-import { ANY_SPEED, NO_QUOTAS, startWorld } from '../support/world.ts'
+import { NO_QUOTAS, startWorld } from '../support/world.ts'
 
 const seed = Number(process.env['TEST_SEED'] ?? Date.now() % 1_000_000)
 const random = createRandom(seed)
@@ -23,69 +22,26 @@ t.comment(`seed ${seed}`)
 const MEBIBYTE = 1_048_576
 const CHUNK = 3200
 
-interface Overloaded extends CliProcess {
+interface Overloaded extends RelayProcess {
   readonly emulator: Emulator
-  readonly url: string
-  readonly pid: number
   open(query?: string): RelayClient
-  scrape(): Promise<MetricValues>
   isReady(): Promise<boolean>
 }
 
 /** A relay with these options, in a process of its own. */
-async function startOverloaded(
-  t: Test,
-  options: Readonly<Record<string, number | string>>,
-  openFiles: number | null = null,
-): Promise<Overloaded> {
+async function startOverloaded(t: Test, options: ServeFlags, openFiles?: number): Promise<Overloaded> {
   const emulator = createEmulator({ ...NO_QUOTAS, keepStreams: 10_000 })
   t.teardown(() => emulator.close())
   const { url: endpoint } = await emulator.start()
-  const all = {
-    host: '127.0.0.1',
-    port: 0,
-    'ops-host': '127.0.0.1',
-    'ops-port': 0,
-    endpoint,
-    'pace-rate': ANY_SPEED.paceRate,
-    'pace-burst-ms': ANY_SPEED.paceBurstMs,
-    'messages-per-second': ANY_SPEED.messagesPerSecond,
-    // Only what the test is about.
-    'overload-lag-ms': 60_000,
-    'overload-memory-ratio': 1,
-    ...options,
-  }
-  const flags = Object.entries(all).map(([name, value]) => `--${name}=${value}`)
-  const keys = {
-    AWS_ACCESS_KEY_ID: EXAMPLE_ACCOUNT.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: EXAMPLE_ACCOUNT.secretAccessKey,
-    AWS_REGION: 'us-east-1',
-  }
-  const running = startCli(['serve', ...flags], keys, {
-    wrapper: openFiles === null ? [] : ['prlimit', `--nofile=${openFiles}`],
-  })
-  const { child } = running
-  t.teardown(async () => {
-    child.kill('SIGCONT')
-    child.kill('SIGKILL')
-    await running.result
-  })
-  const [, url = ''] = await running.waitFor(/"listening":"([^"]+)"/)
-  const [, opsUrl = ''] = await running.waitFor(/"operations":"([^"]+)"/)
+  // Only what the test is about.
+  const flags = { endpoint, 'max-sessions': 1000, 'overload-memory-ratio': 1, ...options }
+  const relay = await startRelayProcess(t, { flags, ...(openFiles === undefined ? {} : { openFiles }) })
   const open = (query = ''): RelayClient => {
-    const client = new RelayClient(`${url}${query}`)
+    const client = new RelayClient(`${relay.url}${query}`)
     t.teardown(() => client.webSocket.terminate())
     return client
   }
-  return {
-    ...running,
-    emulator,
-    url,
-    pid: child.pid ?? 0,
-    open,
-    scrape: () => scrapeMetrics(opsUrl),
-    isReady: async () => (await fetch(`${opsUrl}/readyz`)).ok,
-  }
+  return { ...relay, emulator, open, isReady: async () => (await relay.probe('/readyz')) === 200 }
 }
 
 interface Refusal {
@@ -192,7 +148,7 @@ t.test('admission stops before the memory does (LC-14)', async t => {
   const idle = first.open()
   await idle.waitFor('Begin')
   const baseMiB = usageOf(first.pid).residentMiB
-  first.child.kill('SIGKILL')
+  await first.stop('SIGKILL')
   const limitMiB = Math.ceil((baseMiB + 60) / 0.7)
   const relay = await startOverloaded(t, {
     'memory-limit-bytes': limitMiB * MEBIBYTE,

@@ -96,8 +96,7 @@ t.test('off by default; on the standard output whatever the level of the log', a
   t.notMatch(JSON.stringify(world.log.lines), '127.0.0.1"')
   const emulator = await startEmulatorProcess(t)
   const relay = await startRelayProcess(t, {
-    endpoint: emulator.url,
-    args: ['--log-level', 'info', '--audit-log', 'stdout'],
+    flags: { endpoint: emulator.url, 'audit-log': 'stdout' },
   })
   await (await relay.connect()).finish()
   await relay.waitFor(/"event":"session_ended"/)
@@ -124,8 +123,8 @@ t.test('several workers write whole lines to one file', async t => {
   const path = join(t.testdir({}), 'audit.jsonl')
   writeFileSync(path, '')
   const emulator = await startEmulatorProcess(t)
-  const args = ['--workers', '2', '--max-sessions', '40', '--audit-log', path]
-  const relay = await startRelayProcess(t, { endpoint: emulator.url, args })
+  const flags = { endpoint: emulator.url, workers: 2, 'max-sessions': 40, 'audit-log': path }
+  const relay = await startRelayProcess(t, { flags })
   await Promise.all(Array.from({ length: 20 }, async () => (await relay.connect()).finish()))
   t.equal(await relay.stop(), 0)
   const lines = readLines(path)

@@ -17,8 +17,12 @@ t.test('a wrong key costs a fraction of a millisecond, and ten lines of log a se
   const emulator = await startEmulatorProcess(t)
   const key = `clinic:${createHash('sha256').update('right').digest('hex')}`
   const relay = await startRelayProcess(t, {
-    endpoint: emulator.url,
-    args: ['--auth', 'keys', '--handshakes-per-second', '0', '--address-handshakes-per-second', '0'],
+    flags: {
+      endpoint: emulator.url,
+      auth: 'keys',
+      'handshakes-per-second': 0,
+      'address-handshakes-per-second': 0,
+    },
     env: { RELAY_API_KEYS: key },
   })
   const raw = await RawSocket.connect(relay.port)

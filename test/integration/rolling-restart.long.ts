@@ -8,9 +8,8 @@ import t from 'tap'
 import { startEmulatorProcess } from '../support/emulator-process.ts'
 import { freePort, hasHaproxy, startHaproxy } from '../support/haproxy.ts'
 import { RelayClient } from '../support/relay-client.ts'
-import { startRelayService, type RelayService } from '../support/relay-service.ts'
+import { startRelayProcess, type RelayProcess } from '../support/relay-process.ts'
 import { readSpeech } from '../support/speech.ts'
-import { ANY_SPEED } from '../support/world.ts'
 
 const SESSIONS = Number(process.env['ROLLING_SESSIONS'] ?? 60)
 const RELAYS = 3
@@ -37,13 +36,10 @@ t.test(`a rolling restart under ${SESSIONS} sessions`, { timeout: 120_000 }, asy
   const flags = {
     endpoint: emulator.url,
     'max-sessions': SESSIONS * 4,
-    'pace-rate': ANY_SPEED.paceRate,
-    'pace-burst-ms': ANY_SPEED.paceBurstMs,
-    'messages-per-second': ANY_SPEED.messagesPerSecond,
     'drain-timeout-ms': 3000,
   }
-  const startAt = (ports: Readonly<Record<string, number>>): Promise<RelayService> =>
-    startRelayService(t, { flags: { ...flags, ...ports } })
+  const startAt = (ports: Readonly<Record<string, number>>): Promise<RelayProcess> =>
+    startRelayProcess(t, { flags: { ...flags, ...ports } })
   const relays = await Promise.all(
     Array.from({ length: RELAYS }, async () =>
       startAt({ port: await freePort(), 'ops-port': await freePort() }),

@@ -89,12 +89,20 @@ t.test('no secret leaves the relay, whatever happens', async t => {
   })
   const auditFile = join(folder, 'audit.jsonl')
   const relay = await startRelayProcess(t, {
-    endpoint,
-    args: `--log-level trace --audit-log ${auditFile} --auth keys,jwt,tokens --token-in-query
-      --api-keys-file ${join(folder, 'keys.json')} --jwt-keys-file ${join(folder, 'jwks.json')}
-      --jwt-issuer ${ISSUER} --jwt-audience ${AUDIENCE} --token-expiry end --rollover-attempts 0`.split(
-      /\s+/,
-    ),
+    flags: {
+      endpoint,
+      'log-level': 'trace',
+      'audit-log': auditFile,
+      auth: 'keys,jwt,tokens',
+      'token-in-query': true,
+      'api-keys-file': join(folder, 'keys.json'),
+      'jwt-keys-file': join(folder, 'jwks.json'),
+      'jwt-issuer': ISSUER,
+      'jwt-audience': AUDIENCE,
+      'token-expiry': 'end',
+      'rollover-attempts': 0,
+      'drain-timeout-ms': 1000,
+    },
     env: {
       AWS_ACCESS_KEY_ID: ACCESS_KEY,
       AWS_SECRET_ACCESS_KEY: SECRET_KEY,

@@ -5,7 +5,7 @@ import { createEmulator } from '../../src/emulator/index.ts'
 import type { Emulator, StreamRecord } from '../../src/emulator/index.ts'
 import { hasRedis, startRedis } from '../support/redis.ts'
 import { RelayClient } from '../support/relay-client.ts'
-import { forkRelay } from '../support/relay-fork.ts'
+import { startRelayProcess, type RelayProcess } from '../support/relay-process.ts'
 import { ANY_SPEED, NO_QUOTAS, startRelay } from '../support/world.ts'
 import type { Closing } from '../support/world.ts'
 
@@ -48,7 +48,9 @@ async function startEmulator(t: Closing): Promise<{ url: string; gauge: StreamGa
 function shared(url: string, redisUrl: string, more: Partial<RelayOptions> = {}): Partial<RelayOptions> {
   return {
     ...ANY_SPEED,
-    regions: [{ region: REGION, endpoint: url, streams: QUOTA }],
+    region: REGION,
+    endpoint: url,
+    regionStreams: QUOTA,
     handoverStreams: 0,
     startQueueMs: 30_000,
     dialDeadlineMs: 60_000,
@@ -57,6 +59,15 @@ function shared(url: string, redisUrl: string, more: Partial<RelayOptions> = {})
     redisTimeoutMs: 300,
     ...more,
   }
+}
+
+/** The same options in a process that can be killed. */
+async function startSharing(t: Closing, url: string, redisUrl: string): Promise<RelayProcess> {
+  const flags = Object.entries(shared(url, redisUrl)).map(([key, value]) => [
+    key.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`),
+    typeof value === 'string' ? value : JSON.stringify(value),
+  ])
+  return startRelayProcess(t, { flags: Object.fromEntries(flags) as Record<string, string> })
 }
 
 /** One short session. Says whether it came to a good end. */
@@ -72,10 +83,7 @@ if (hasRedis(t)) {
   t.test(`${STARTS} sessions of two relays, one killed: never more than ${QUOTA} streams`, async t => {
     const redis = await startRedis(t)
     const { gauge, url } = await startEmulator(t)
-    const relays = await Promise.all([
-      forkRelay(t, shared(url, redis.url)),
-      forkRelay(t, shared(url, redis.url)),
-    ])
+    const relays = await Promise.all([startSharing(t, url, redis.url), startSharing(t, url, redis.url)])
     const [survivor, victim] = relays
     let isKilled = false
     let started = 0
@@ -92,7 +100,7 @@ if (hasRedis(t)) {
         if (started > STARTS / 2 && !isKilled) {
           isKilled = true
           killedMs = performance.now()
-          await victim.kill()
+          await victim.stop('SIGKILL')
           gauge.onFull = () => (freedMs = Math.min(freedMs, performance.now() - killedMs))
         }
       }
@@ -113,7 +121,7 @@ if (hasRedis(t)) {
   t.test('leases of long sessions are renewed, also when Redis lost everything', async t => {
     const redis = await startRedis(t)
     const { gauge, url } = await startEmulator(t)
-    const relay = await startRelay(t, { ...shared(url, redis.url, { startQueueMs: 200 }), region: null })
+    const relay = await startRelay(t, shared(url, redis.url, { startQueueMs: 200 }))
     const clients = await Promise.all(Array.from({ length: QUOTA }, async () => relay.connect()))
     await Promise.all(clients.map(async client => client.waitFor('Begin')))
     const reader = redis.client()
@@ -141,10 +149,8 @@ if (hasRedis(t)) {
     async t => {
       const redis = await startRedis(t)
       const { gauge, url } = await startEmulator(t)
-      const options = (redisFailure: 'open' | 'closed') => ({
-        ...shared(url, redis.url, { redisFailure, quotaShares: 5, startQueueMs: 300 }),
-        region: null,
-      })
+      const options = (redisFailure: 'open' | 'closed') =>
+        shared(url, redis.url, { redisFailure, quotaShares: 5, startQueueMs: 300 })
       const open = await startRelay(t, options('open'))
       const closed = await startRelay(t, options('closed'))
       await redis.stop()

@@ -10,7 +10,8 @@ import { createEmulator, createScriptedEngine, loadRecordings } from '../../src/
 import { createRelay } from '../../src/index.ts'
 import type { KeyPair } from '../support/certificates.ts'
 import { makeCertificates } from '../support/certificates.ts'
-import { startCli, TEST_KEYS } from '../support/cli.ts'
+import { runCli } from '../support/cli.ts'
+import { startRelayProcess } from '../support/relay-process.ts'
 import { readSpeech, SPEECH_FOLDER } from '../support/speech.ts'
 import { startWorld, type World } from '../support/world.ts'
 
@@ -210,34 +211,15 @@ t.test('the command serves with TLS, and its own client reads speech back', asyn
   const { url: endpoint } = await emulator.start()
   const { tlsCertFile, tlsKeyFile } = tlsFolder(t, good).files
   const caFile = join(dirname(tlsCertFile), 'ca.pem')
-  const args = [
-    '--port',
-    '0',
-    '--ops-port',
-    '0',
-    '--ops-host',
-    '127.0.0.1',
-    '--max-sessions',
-    '10',
-    '--tls-cert-file',
-    tlsCertFile,
-    '--tls-key-file',
-    tlsKeyFile,
-    '--endpoint',
-    endpoint,
-    '--pace-rate',
-    '1000',
-    '--pace-burst-ms',
-    '600000',
-  ]
-  const serving = startCli(['serve', ...args], { ...TEST_KEYS, AWS_REGION: 'us-east-1' })
-  const [, url = ''] = await serving.waitFor(/"listening":"(wss:[^"]+)"/)
+  const relay = await startRelayProcess(t, {
+    flags: { endpoint, 'tls-cert-file': tlsCertFile, 'tls-key-file': tlsKeyFile },
+  })
+  t.match(relay.url, /^wss:/)
   const wav = join(SPEECH_FOLDER, speech.name)
-  const { code, stdout, stderr } = await startCli(['stream', wav, '--url', url, '--speed', 'max'], {
+  const { code, stdout, stderr } = await runCli(['stream', wav, '--url', relay.url, '--speed', 'max'], {
     NODE_EXTRA_CA_CERTS: caFile,
-  }).result
+  })
   t.equal(code, 0, stderr)
   t.match(stdout, /\w/)
-  serving.child.kill('SIGTERM')
-  t.equal((await serving.result).code, 0)
+  t.equal(await relay.stop(), 0)
 })

@@ -19,6 +19,9 @@ export const TEST_KEYS = {
   AWS_SECRET_ACCESS_KEY: 'wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY',
 } as const
 
+/** What is kept of a process that writes for hours. */
+const MAX_OUTPUT_CHARACTERS = 64 * 1024 * 1024
+
 /** A machine that runs all tests at once is late now and then, which is no reason to refuse a session. */
 const PATIENT = { RELAY_OVERLOAD_LAG_MS: '60000' }
 
@@ -36,6 +39,8 @@ export interface CliResult {
 
 export interface CliProcess {
   readonly child: ChildProcessWithoutNullStreams
+  /** What was written so far; the latest, if it was very much. */
+  readonly output: { readonly stdout: string; readonly stderr: string }
   /** Resolves when standard output or error matches; rejects when the process ends before. */
   waitFor(pattern: RegExp): Promise<RegExpExecArray>
   readonly result: Promise<CliResult>
@@ -60,26 +65,26 @@ export function startCli(
   const child = spawn(program, rest, {
     env: { ...inherited(), ...NO_AWS, ...(args[0] === 'serve' ? PATIENT : {}), ...env },
   })
-  let stdout = ''
-  let stderr = ''
+  const output = { stdout: '', stderr: '' }
   const waiters = new Set<() => void>()
   const wake = (): void => waiters.forEach(waiter => waiter())
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
-    stdout += text
+    output.stdout = keepLatest(output.stdout + text)
     wake()
   })
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text
+    output.stderr = keepLatest(output.stderr + text)
     wake()
   })
-  const result = once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr }))
+  const result = once(child, 'close').then(([code]) => ({ code: code as number | null, ...output }))
   return {
     child,
+    output,
     result,
     waitFor: pattern =>
       new Promise((resolve, reject) => {
         const check = (): void => {
-          const found = pattern.exec(stdout) ?? pattern.exec(stderr)
+          const found = pattern.exec(output.stdout) ?? pattern.exec(output.stderr)
           if (found === null) return
           waiters.delete(check)
           resolve(found)
@@ -87,10 +92,16 @@ export function startCli(
         waiters.add(check)
         check()
         void result.then(({ code }) =>
-          reject(new Error(`ended with ${code} before ${pattern}\n${stdout}\n${stderr}`)),
+          reject(new Error(`ended with ${code} before ${pattern}\n${output.stdout}\n${output.stderr}`)),
         )
       }),
   }
+}
+
+/** Whole lines. */
+function keepLatest(text: string): string {
+  if (text.length <= MAX_OUTPUT_CHARACTERS) return text
+  return text.slice(text.indexOf('\n', MAX_OUTPUT_CHARACTERS / 2) + 1)
 }
 
 export function runCli(
@@ -155,7 +166,7 @@ export function memoryContext(
 }
 
 /** What a child needs of this process: the way to programs, and what measures coverage. */
-export function inherited(): Record<string, string> {
+function inherited(): Record<string, string> {
   const kept = Object.entries(process.env).filter(
     ([name]) => name === 'PATH' || name === 'HOME' || /^(NODE_|TAP|_TAPJS)/.test(name),
   )

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { readFileSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
-import type { RelayService } from './relay-service.ts'
+import type { RelayProcess } from './relay-process.ts'
 import type { Closing } from './world.ts'
 
 export const hasHaproxy = spawnSync('haproxy', ['-v'], { stdio: 'ignore' }).status === 0
@@ -36,7 +36,7 @@ export async function freePort(): Promise<number> {
 export async function startHaproxy(
   t: Closing,
   folder: string,
-  relays: readonly Pick<RelayService, 'port' | 'opsUrl'>[],
+  relays: readonly Pick<RelayProcess, 'port' | 'opsUrl'>[],
 ): Promise<number> {
   const port = await freePort()
   const example = /```haproxy\n([\s\S]*?)```/.exec(readFileSync('docs/operations.md', 'utf8'))?.[1]

@@ -1,113 +1,102 @@
-/** The relay as the command starts it, with the emulator in a process of its own, for what must be seen from outside. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
+/**
+ * `transcribe-relay serve` as a process of its own, as a supervisor runs it: its ports, its log, its clients, its end.
+ * Ready for clients when it is given, and killed with the test.
+ */
 import { EXAMPLE_ACCOUNT } from '../../src/emulator/index.ts'
-import { NO_AWS } from './cli.ts'
+import { startCli, type CliProcess, type CliStart } from './cli.ts'
 import { scrapeMetrics, type MetricValues } from './metric-values.ts'
 import { RelayClient } from './relay-client.ts'
-import type { Closing } from './world.ts'
+import { ANY_SPEED, type Closing } from './world.ts'
 
-const ENTRY = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+/** Those that the emulator knows. */
+export const RELAY_KEYS = {
+  AWS_ACCESS_KEY_ID: EXAMPLE_ACCOUNT.accessKeyId,
+  AWS_SECRET_ACCESS_KEY: EXAMPLE_ACCOUNT.secretAccessKey,
+  AWS_REGION: 'us-east-1',
+} as const
 
-export interface RelayProcessOptions {
-  readonly endpoint: string
-  /** Beside host, ports and pace. */
-  readonly args?: readonly string[]
+export type LogLine = Readonly<Record<string, unknown>> & { readonly message: string }
+
+/** By their names without dashes. */
+export type ServeFlags = Readonly<Record<string, string | number | boolean>>
+
+export interface RelayProcessOptions extends CliStart {
+  /** On top of loopback, free ports and any speed. */
+  readonly flags?: ServeFlags
+  /** On top of `RELAY_KEYS`. An empty value is as good as none. */
   readonly env?: Readonly<Record<string, string>>
   /** Limit of open files. */
   readonly openFiles?: number
 }
 
-export interface RelayProcess {
+export interface RelayProcess extends CliProcess {
   readonly pid: number
-  readonly port: number
+  /** `ws://host:port/v1/stream` */
   readonly url: string
+  readonly port: number
   readonly opsUrl: string
-  /** Standard output and error so far. */
-  readonly output: { stdout: string; stderr: string }
+  /** Log lines so far, of its workers too; those with this message. */
+  lines(message?: string): readonly LogLine[]
+  /** `query` goes behind `/v1/stream`. */
   connect(query?: string, headers?: Readonly<Record<string, string>>): Promise<RelayClient>
   scrape(): Promise<MetricValues>
-  /** Resolves when the standard output matches. */
-  waitFor(pattern: RegExp): Promise<RegExpExecArray>
-  /** Sends SIGTERM; resolves with the exit code. */
-  stop(): Promise<number | null>
+  /** HTTP status of a probe. */
+  probe(path: '/livez' | '/readyz'): Promise<number>
+  /** Sends a signal; resolves with the exit code once it is gone, `null` if it was killed. */
+  stop(signal?: NodeJS.Signals): Promise<number | null>
 }
 
-const ARGS =
-  '--host 127.0.0.1 --port 0 --ops-host 127.0.0.1 --ops-port 0 --pace-rate 1000 --pace-burst-ms 600000 --drain-timeout-ms 1000 --overload-lag-ms 60000'.split(
-    ' ',
-  )
+const FLAGS: ServeFlags = {
+  host: '127.0.0.1',
+  port: 0,
+  'ops-host': '127.0.0.1',
+  'ops-port': 0,
+  'max-sessions': 400,
+  'pace-rate': ANY_SPEED.paceRate,
+  'pace-burst-ms': ANY_SPEED.paceBurstMs,
+  'messages-per-second': ANY_SPEED.messagesPerSecond,
+}
 
-export async function startRelayProcess(t: Closing, options: RelayProcessOptions): Promise<RelayProcess> {
-  const { args = [], endpoint, env = {}, openFiles } = options
-  const command = [
-    process.execPath,
-    '--import',
-    'tsx',
-    ENTRY,
-    'serve',
-    ...ARGS,
-    '--endpoint',
-    endpoint,
-    ...args,
-  ]
-  const [program = '', ...rest] =
-    openFiles === undefined ? command : ['prlimit', `--nofile=${openFiles}`, ...command]
-  const { accessKeyId, secretAccessKey } = EXAMPLE_ACCOUNT
-  const child = spawn(program, rest, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      ...inherited(),
-      ...NO_AWS,
-      AWS_REGION: 'us-east-1',
-      AWS_ACCESS_KEY_ID: accessKeyId,
-      AWS_SECRET_ACCESS_KEY: secretAccessKey,
-      ...env,
-    },
-  })
-  const ended = once(child, 'close').then(([code]) => code as number | null)
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await ended
-  })
-  const output = { stdout: '', stderr: '' }
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (output.stdout += text))
-  child.stderr.setEncoding('utf8').on('data', (text: string) => (output.stderr += text))
-  const waitFor = async (pattern: RegExp): Promise<RegExpExecArray> => {
-    for (;;) {
-      const found = pattern.exec(output.stdout)
-      if (found !== null) return found
-      const news = await Promise.race([
-        once(child.stdout, 'data').then(() => null),
-        ended.then(code => ({ code })),
-      ])
-      if (news !== null)
-        throw new Error(`ended with ${news.code} before ${pattern}\n${output.stdout}\n${output.stderr}`)
-    }
+export function serveArguments(flags: ServeFlags = {}): readonly string[] {
+  return ['serve', ...Object.entries({ ...FLAGS, ...flags }).map(([name, value]) => `--${name}=${value}`)]
+}
+
+export async function startRelayProcess(
+  t: Closing,
+  options: RelayProcessOptions = {},
+): Promise<RelayProcess> {
+  const { env, flags = {}, openFiles, preload, wrapper = [] } = options
+  const limit = openFiles === undefined ? [] : ['prlimit', `--nofile=${openFiles}`]
+  const running = startCli(
+    serveArguments(flags),
+    { ...RELAY_KEYS, ...env },
+    { wrapper: [...wrapper, ...limit], ...(preload === undefined ? {} : { preload }) },
+  )
+  const { child, output, result } = running
+  const stop = async (signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> => {
+    child.kill(signal)
+    return (await result).code
   }
-  const [, url = ''] = await waitFor(/"listening":"([^"]+)"/)
-  const [, opsUrl = ''] = await waitFor(/"operations":"([^"]+)"/)
+  t.teardown(() => stop('SIGKILL'))
+  // Workers say that they have started too, each for itself.
+  const said = 'workers' in flags ? 'workers started' : 'relay started'
+  const [line] = await running.waitFor(new RegExp(`^.*"message":"${said}"\\}$`, 'm'))
+  const { listening, operations } = JSON.parse(line) as { listening: string; operations: string }
   return {
+    ...running,
     pid: child.pid ?? 0,
-    port: Number(new URL(url).port),
-    url,
-    opsUrl,
-    output,
-    connect: (query = '', headers = {}) =>
-      RelayClient.open(t, `${url}${query === '' ? '' : `?${query}`}`, { headers }),
-    scrape: () => scrapeMetrics(opsUrl),
-    waitFor,
-    stop: async () => {
-      child.kill('SIGTERM')
-      return ended
+    url: listening,
+    port: Number(new URL(listening).port),
+    opsUrl: operations,
+    lines(message) {
+      const lines = output.stdout.split('\n').filter(text => text.startsWith('{') && text.endsWith('}'))
+      const parsed = lines.map(text => JSON.parse(text) as LogLine)
+      return message === undefined ? parsed : parsed.filter(each => each.message === message)
     },
+    connect: (query = '', headers = {}) =>
+      RelayClient.open(t, `${listening}${query === '' ? '' : `?${query}`}`, { headers }),
+    scrape: () => scrapeMetrics(operations),
+    probe: async path => (await fetch(`${operations}${path}`, { headers: { connection: 'close' } })).status,
+    stop,
   }
-}
-
-function inherited(): Record<string, string> {
-  const kept = Object.entries(process.env).filter(
-    ([name]) => name === 'PATH' || /^(NODE_|TAP|_TAPJS)/.test(name),
-  )
-  return Object.fromEntries(kept.map(([name, value]) => [name, value ?? '']))
 }

@@ -5,8 +5,7 @@ import type { Test } from 'tap'
 import { createEmulator, createScriptedEngine, loadRecordings } from '../../src/emulator/index.ts'
 import type { Emulator } from '../../src/emulator/index.ts'
 import { RelayClient } from '../support/relay-client.ts'
-import type { ServeProcess } from '../support/serve-process.ts'
-import { SERVE_KEYS, startServe } from '../support/serve-process.ts'
+import { RELAY_KEYS, startRelayProcess, type RelayProcess } from '../support/relay-process.ts'
 import { readSpeech, SPEECH_FOLDER } from '../support/speech.ts'
 import type { ReceivedSpan } from '../support/trace-receiver.ts'
 import { startTraceReceiver } from '../support/trace-receiver.ts'
@@ -23,7 +22,7 @@ const TRACE_ID = '4bf92f3577b34da6a3ce929d0e0e4736'
 const SPAN_ID = '00f067aa0ba902b7'
 
 interface Traced {
-  readonly relay: ServeProcess
+  readonly relay: RelayProcess
   readonly emulator: Emulator
 }
 
@@ -37,9 +36,9 @@ async function startTraced(
   t.teardown(() => emulator.close())
   const { url: endpoint } = await emulator.start()
   const otel = receiver === null ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: receiver }
-  const relay = await startServe(t, {
-    env: { ...SERVE_KEYS, ...otel, ...env },
-    flags: { endpoint, 'rollover-backoff-ms': 0, tracing: String(receiver !== null) },
+  const relay = await startRelayProcess(t, {
+    env: { ...otel, ...env },
+    flags: { endpoint, 'rollover-backoff-ms': 0, tracing: receiver !== null },
     preload: [LOADED_MODULES],
   })
   return { relay, emulator }
@@ -47,7 +46,7 @@ async function startTraced(
 
 async function runSession(
   t: Test,
-  { url }: ServeProcess,
+  { url }: RelayProcess,
   headers: Record<string, string> = {},
   waitsFor: string | null = null,
 ): Promise<string> {
@@ -60,9 +59,8 @@ async function runSession(
   return String((await client.waitFor('Begin'))['session_id'])
 }
 
-async function stop(t: Test, { child, result }: ServeProcess): Promise<void> {
-  child.kill('SIGTERM')
-  t.match(await result, { code: 0 })
+async function stop(t: Test, relay: RelayProcess): Promise<void> {
+  t.equal(await relay.stop(), 0)
 }
 
 /** `session(dial rollover(dial) flush)`, children by their start. */
@@ -139,7 +137,7 @@ t.test('a session with a rollover is a tree of spans in the trace of its client'
   for (const secret of [
     ...words.filter(word => word.length > 4),
     'X-Amz',
-    SERVE_KEYS.AWS_SECRET_ACCESS_KEY,
+    RELAY_KEYS.AWS_SECRET_ACCESS_KEY,
     '127.0.0.1',
   ])
     t.notOk(all.includes(secret), `${secret} is in no span`)

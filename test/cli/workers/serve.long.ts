@@ -6,87 +6,43 @@ import type { AddressInfo } from 'node:net'
 import t from 'tap'
 import type { Test } from 'tap'
 import { WebSocket } from 'ws'
-import {
-  createEmulator,
-  createScriptedEngine,
-  EXAMPLE_ACCOUNT,
-  loadRecordings,
-} from '../../../src/emulator/index.ts'
+import { createEmulator, createScriptedEngine, loadRecordings } from '../../../src/emulator/index.ts'
 import type { Emulator } from '../../../src/emulator/index.ts'
-import { runCli, startCli } from '../../support/cli.ts'
-import type { CliProcess } from '../../support/cli.ts'
-import type { MetricValues } from '../../support/metric-values.ts'
-import { fetchText, scrapeMetrics } from '../../support/metric-values.ts'
+import { runCli } from '../../support/cli.ts'
+import { fetchText } from '../../support/metric-values.ts'
 import { RelayClient } from '../../support/relay-client.ts'
+import { RELAY_KEYS, startRelayProcess, type RelayProcess } from '../../support/relay-process.ts'
 import { readSpeech, sha256, SPEECH_FOLDER } from '../../support/speech.ts'
-import { ANY_SPEED, NO_QUOTAS } from '../../support/world.ts'
+import { NO_QUOTAS } from '../../support/world.ts'
 
 const speeches = readSpeech()
 const engine = createScriptedEngine({ recordings: await loadRecordings(SPEECH_FOLDER) })
-const KEYS = {
-  AWS_ACCESS_KEY_ID: EXAMPLE_ACCOUNT.accessKeyId,
-  AWS_SECRET_ACCESS_KEY: EXAMPLE_ACCOUNT.secretAccessKey,
-  AWS_REGION: 'us-east-1',
-} as const
 const LOCAL = ['serve', '--host', '127.0.0.1', '--ops-host', '127.0.0.1'] as const
 /** As many as are enough that the kernel gives each worker some. */
 const CLIENTS = 24
 
-interface Workers extends CliProcess {
-  readonly url: string
-  readonly opsUrl: string
+interface Workers extends RelayProcess {
   readonly emulator: Emulator
   /** By the number of the worker. */
   pids(): ReadonlyMap<number, number>
-  /** Log lines so far. */
-  lines(): readonly Readonly<Record<string, unknown>>[]
-  connect(): Promise<RelayClient>
-  scrape(): Promise<MetricValues>
 }
 
 async function startWorkers(t: Test, workers = 2): Promise<Workers> {
   const emulator = createEmulator({ ...NO_QUOTAS, engine, keepStreams: 10_000 })
   t.teardown(() => emulator.close())
   const { url: endpoint } = await emulator.start()
-  const options: Readonly<Record<string, string>> = {
-    workers: String(workers),
-    port: '0',
-    'ops-port': '0',
-    // Odd, so that there is a remainder.
-    'max-sessions': '401',
-    'pace-rate': String(ANY_SPEED.paceRate),
-    'pace-burst-ms': String(ANY_SPEED.paceBurstMs),
-    'messages-per-second': String(ANY_SPEED.messagesPerSecond),
-    endpoint,
-  }
-  const flags = Object.entries(options).map(([name, value]) => `--${name}=${value}`)
-  const running = startCli([...LOCAL, ...flags], KEYS)
-  t.teardown(() => running.child.kill('SIGKILL'))
-  let stdout = ''
-  running.child.stdout.on('data', (text: string) => (stdout += text))
-  await running.waitFor(/"message":"workers started"/)
-  const lines = (): readonly Readonly<Record<string, unknown>>[] =>
-    stdout
-      .split('\n')
-      .filter(line => line.endsWith('}'))
-      .map(line => JSON.parse(line) as Record<string, unknown>)
-  const started = lines().find(({ message }) => message === 'workers started') ?? {}
-  const url = String(started['listening'])
-  const opsUrl = String(started['operations'])
+  // Odd, so that there is a remainder.
+  const relay = await startRelayProcess(t, { flags: { workers, 'max-sessions': 401, endpoint } })
+  const first = relay.lines('workers started').flatMap(({ pids }) => pids as number[])
   return {
-    ...running,
-    url,
-    opsUrl,
+    ...relay,
     emulator,
-    lines,
     pids() {
-      const pids = new Map((started['pids'] as number[]).map((pid, index) => [index + 1, pid]))
-      for (const line of lines())
-        if (line['message'] === 'worker restarted') pids.set(Number(line['worker']), Number(line['pid']))
+      const pids = new Map(first.map((pid, index) => [index + 1, pid]))
+      for (const line of relay.lines('worker restarted'))
+        pids.set(Number(line['worker']), Number(line['pid']))
       return pids
     },
-    connect: () => RelayClient.open(t, url),
-    scrape: () => scrapeMetrics(opsUrl),
   }
 }
 
@@ -252,7 +208,7 @@ t.test('a port of somebody else is one line and 1, also that of a relay with wor
     ['0', blocked, 'opsPort'],
   ] as const) {
     const args = [...LOCAL, '--workers', '2', '--max-sessions', '10', '--port', port, '--ops-port', opsPort]
-    const { code, stdout, stderr } = await runCli(args, KEYS)
+    const { code, stdout, stderr } = await runCli(args, RELAY_KEYS)
     const number = name === 'port' ? port : opsPort
     t.equal(stderr, `transcribe-relay: 127.0.0.1 port ${number} (${name}) is in use by another process\n`)
     t.equal(code, 1)
@@ -263,13 +219,13 @@ t.test('a port of somebody else is one line and 1, also that of a relay with wor
 
 t.test('what a worker cannot start with is told once, as by a single process', async t => {
   const ports = ['--port', '0', '--ops-port', '0']
-  const { AWS_REGION: _region, ...keys } = KEYS
+  const { AWS_REGION: _region, ...keys } = RELAY_KEYS
   const region = await runCli([...LOCAL, ...ports, '--workers', '3', '--max-sessions', '10'], keys)
   t.match(region, {
     code: 78,
     stderr: /^transcribe-relay: the configuration is not valid\n  option region [^\n]*\n$/,
   })
-  const files = await runCli([...LOCAL, ...ports, '--workers', '2', '--max-sessions', '100000'], KEYS)
+  const files = await runCli([...LOCAL, ...ports, '--workers', '2', '--max-sessions', '100000'], RELAY_KEYS)
   t.match(files, {
     code: 78,
     stderr: /maxSessions.*must be at most \d+ with 2 workers: the limit of open files/,
@@ -283,7 +239,10 @@ t.test('the number of workers has bounds', async t => {
     ['many', /must be an integer from 1 to 256, or auto/],
     ['11', /must be at most maxSessions/],
   ] as const) {
-    const { code, stderr } = await runCli([...LOCAL, '--workers', workers, '--max-sessions', '10'], KEYS)
+    const { code, stderr } = await runCli(
+      [...LOCAL, '--workers', workers, '--max-sessions', '10'],
+      RELAY_KEYS,
+    )
     t.equal(code, 78)
     t.match(stderr, rule)
   }
