@@ -2,7 +2,6 @@
  * A command's options as a table: the same rows are parsed and printed on the help page, so that neither can know an
  * option which the other does not.
  */
-import { printable } from './terminal.ts'
 import { parseArgs } from 'node:util'
 import { suggestName } from '../spelling.ts'
 import { UsageError } from './command.ts'
@@ -128,16 +127,6 @@ function parseStrictly(args: readonly string[], options: ParseOptions) {
 function listOf(value: unknown): readonly string[] {
   if (Array.isArray(value)) return value.filter(item => typeof item === 'string')
   return typeof value === 'string' ? [value] : []
-}
-
-/** `ws://` or `wss://`, without a fragment; throws `UsageError`. */
-export function readSocketUrl(text: string): string {
-  const url = URL.canParse(text) ? new URL(text) : null
-  if (url === null || (url.protocol !== 'ws:' && url.protocol !== 'wss:')) {
-    throw new UsageError(`--url must be a ws:// or wss:// URL, got "${printable(text)}"`)
-  }
-  url.hash = ''
-  return url.href
 }
 
 /** How a numeric rule is shown on a help page. */

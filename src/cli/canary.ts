@@ -8,14 +8,7 @@ import { createCanaryMetrics } from '../metrics/canary.ts'
 import type { OpsServer } from '../server/ops.ts'
 import { createOpsServer } from '../server/ops.ts'
 import type { OptionRow, ParsedArguments } from './arguments.ts'
-import {
-  describeBounds,
-  expectWords,
-  HELP_ROW,
-  parseArguments,
-  readNumber,
-  readSocketUrl,
-} from './arguments.ts'
+import { describeBounds, expectWords, HELP_ROW, parseArguments, readNumber } from './arguments.ts'
 import { runCanary } from './canary-run.ts'
 import type { CanaryPlan, JudgedRun } from './canary-run.ts'
 import { findSample } from './canary-sample.ts'
@@ -24,13 +17,11 @@ import { CommandError, UsageError } from './command.ts'
 import { EXIT_FAILURE, EXIT_FORCED, EXIT_OK, USAGE_ROW } from './exit-codes.ts'
 import type { HelpPage } from './help.ts'
 import { describeListenFailure } from './service-loop.ts'
+import { readRelayTarget, TIMEOUT_ROWS, TOKEN_ROW, urlRow } from './stream-flags.ts'
 import { runInterruptible } from './stream-session.ts'
 import type { Terminal } from './terminal.ts'
 import { printable } from './terminal.ts'
 
-const DEFAULT_URL = 'ws://127.0.0.1:8080/v1/stream'
-const URL_ENV = 'TRANSCRIBE_URL'
-const TOKEN_ENV = 'TRANSCRIBE_TOKEN'
 const DEFAULT_EVERY = '60s'
 const MIN_EVERY_MS = 1000
 const MAX_EVERY_MS = 86_400_000
@@ -38,23 +29,10 @@ const OPS_HOST = '0.0.0.0'
 const OPS_PORT = { flag: 'ops-port', default: 9091, min: 0, max: 65_535 } as const
 const MIN_RECALL = { flag: 'min-recall', default: 0.8, min: 0, max: 1 } as const
 const MAX_FINAL_LAG_MS = { flag: 'max-final-lag-ms', default: 5000, min: 100, max: 120_000 } as const
-const CONNECT_TIMEOUT_MS = { flag: 'connect-timeout-ms', default: 10_000, min: 100, max: 120_000 } as const
-const END_TIMEOUT_MS = { flag: 'end-timeout-ms', default: 30_000, min: 100, max: 600_000 } as const
 
 const CANARY_ROWS: readonly OptionRow[] = [
-  {
-    flag: 'url',
-    value: 'URL',
-    doc: 'The relay, as clients reach it. A query may hold parameters.',
-    default: DEFAULT_URL,
-    env: URL_ENV,
-  },
-  {
-    flag: 'token',
-    value: 'TOKEN',
-    doc: 'Sent as Authorization: Bearer. Other users of the machine can read a command line; prefer the variable.',
-    env: TOKEN_ENV,
-  },
+  urlRow('The relay, as clients reach it. A query may hold parameters.'),
+  TOKEN_ROW,
   {
     flag: 'every',
     value: 'TIME',
@@ -98,18 +76,7 @@ const CANARY_ROWS: readonly OptionRow[] = [
     doc: 'Longest time from the end of speech to its final result, milliseconds.',
     ...describeBounds(MAX_FINAL_LAG_MS),
   },
-  {
-    flag: 'connect-timeout-ms',
-    value: 'MS',
-    doc: 'Longest wait for the relay to accept, milliseconds.',
-    ...describeBounds(CONNECT_TIMEOUT_MS),
-  },
-  {
-    flag: 'end-timeout-ms',
-    value: 'MS',
-    doc: 'Longest wait for the last results, milliseconds.',
-    ...describeBounds(END_TIMEOUT_MS),
-  },
+  ...TIMEOUT_ROWS,
   HELP_ROW,
 ]
 
@@ -258,14 +225,11 @@ async function serveMetrics(
 async function readPlan(parsed: ParsedArguments, { environment }: CommandContext): Promise<CanaryPlan> {
   const sample = await findSample(parsed.get('sample'), parsed.get('words'))
   return {
-    url: readSocketUrl(parsed.get('url') ?? environment[URL_ENV] ?? DEFAULT_URL),
-    token: parsed.get('token') ?? environment[TOKEN_ENV] ?? null,
+    ...readRelayTarget(parsed, environment),
     sample: sample.path,
     words: sample.words,
     minRecall: readNumber(parsed.get('min-recall'), MIN_RECALL),
     maxFinalLagMs: readNumber(parsed.get('max-final-lag-ms'), MAX_FINAL_LAG_MS),
-    connectTimeoutMs: readNumber(parsed.get('connect-timeout-ms'), CONNECT_TIMEOUT_MS),
-    endTimeoutMs: readNumber(parsed.get('end-timeout-ms'), END_TIMEOUT_MS),
   }
 }
 

@@ -15,11 +15,11 @@ import type { HelpPage } from './help.ts'
 import type { LocalStack } from './local-stack.ts'
 import { startLocalStack } from './local-stack.ts'
 import { addStatistics, createStatistics } from './statistics.ts'
+import { SPEED } from './stream-flags.ts'
 import { describeFailure, runInterruptible, runStream } from './stream-session.ts'
 import { renderSummary } from './summary.ts'
 import { printable } from './terminal.ts'
 
-const SPEED = { flag: 'speed', default: 1, min: 0.1, max: 100 } as const
 const CHUNK_MS = 100
 const CONNECT_TIMEOUT_MS = 10_000
 const END_TIMEOUT_MS = 60_000

@@ -3,15 +3,7 @@
  * prints what it hears.
  */
 import type { OptionRow, ParsedArguments } from './arguments.ts'
-import {
-  describeBounds,
-  expectWords,
-  HELP_ROW,
-  parseArguments,
-  readChoice,
-  readNumber,
-  readSocketUrl,
-} from './arguments.ts'
+import { describeBounds, expectWords, HELP_ROW, parseArguments, readChoice, readNumber } from './arguments.ts'
 import { openAudio, openAudioFile } from './audio-input.ts'
 import type { AudioInput, RawFormat } from './audio-input.ts'
 import type { Command, CommandContext } from './command.ts'
@@ -19,35 +11,18 @@ import { UsageError } from './command.ts'
 import { EXIT_FAILURE, EXIT_FORCED, EXIT_OK, USAGE_ROW } from './exit-codes.ts'
 import type { HelpPage } from './help.ts'
 import { PARAMETER_ROWS, readParameterFlags } from './parameter-flags.ts'
+import { readRelayTarget, SPEED, TIMEOUT_ROWS, TOKEN_ROW, urlRow } from './stream-flags.ts'
 import { describeFailure, runInterruptible, runStream } from './stream-session.ts'
 import { renderSummary } from './summary.ts'
 import { printable } from './terminal.ts'
 
-const DEFAULT_URL = 'ws://127.0.0.1:8080/v1/stream'
-const URL_ENV = 'TRANSCRIBE_URL'
-const TOKEN_ENV = 'TRANSCRIBE_TOKEN'
-
-const SPEED = { flag: 'speed', default: 1, min: 0.1, max: 100 } as const
 const CHUNK_MS = { flag: 'chunk-ms', default: 100, min: 10, max: 1000 } as const
-const CONNECT_TIMEOUT_MS = { flag: 'connect-timeout-ms', default: 10_000, min: 100, max: 120_000 } as const
-const END_TIMEOUT_MS = { flag: 'end-timeout-ms', default: 30_000, min: 100, max: 600_000 } as const
 const RAW_RATE = { flag: 'sample-rate', default: 16_000, min: 1, max: 384_000 } as const
 const RAW_CHANNELS = { flag: 'number-of-channels', default: 1, min: 1, max: 2 } as const
 
 const STREAM_ROWS: readonly OptionRow[] = [
-  {
-    flag: 'url',
-    value: 'URL',
-    doc: 'The relay. A query may hold parameters too.',
-    default: DEFAULT_URL,
-    env: URL_ENV,
-  },
-  {
-    flag: 'token',
-    value: 'TOKEN',
-    doc: 'Sent as Authorization: Bearer. Other users of the machine can read a command line; prefer the variable.',
-    env: TOKEN_ENV,
-  },
+  urlRow('The relay. A query may hold parameters too.'),
+  TOKEN_ROW,
   {
     flag: 'speed',
     value: 'FACTOR',
@@ -70,18 +45,7 @@ const STREAM_ROWS: readonly OptionRow[] = [
   },
   { flag: 'summary', doc: 'Print figures at the end, on standard error.' },
   { flag: 'raw', doc: 'Take the input for raw 16-bit little-endian PCM, whatever it looks like.' },
-  {
-    flag: 'connect-timeout-ms',
-    value: 'MS',
-    doc: 'Longest wait for the relay to accept, milliseconds.',
-    ...describeBounds(CONNECT_TIMEOUT_MS),
-  },
-  {
-    flag: 'end-timeout-ms',
-    value: 'MS',
-    doc: 'Longest wait for the last results, milliseconds.',
-    ...describeBounds(END_TIMEOUT_MS),
-  },
+  ...TIMEOUT_ROWS,
   HELP_ROW,
 ]
 
@@ -154,13 +118,10 @@ function readSettings(parsed: ParsedArguments, { environment }: CommandContext) 
   delete parameters['sample-rate']
   delete parameters['number-of-channels']
   return {
-    url: readSocketUrl(parsed.get('url') ?? environment[URL_ENV] ?? DEFAULT_URL),
-    token: parsed.get('token') ?? environment[TOKEN_ENV] ?? null,
+    ...readRelayTarget(parsed, environment),
     parameters,
     speed: parsed.get('speed') === 'max' ? Infinity : readNumber(parsed.get('speed'), SPEED),
     chunkMs: readNumber(parsed.get('chunk-ms'), CHUNK_MS),
-    connectTimeoutMs: readNumber(parsed.get('connect-timeout-ms'), CONNECT_TIMEOUT_MS),
-    endTimeoutMs: readNumber(parsed.get('end-timeout-ms'), END_TIMEOUT_MS),
     format: readChoice(parsed.get('format'), { flag: 'format', default: 'text', choices: ['text', 'json'] }),
     partialLines: parsed.has('partials'),
     resume: parsed.has('resume'),
