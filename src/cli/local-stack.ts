@@ -11,7 +11,7 @@ import { build, startEmulator } from './emulate.ts'
 import { startRelay } from './relay-start.ts'
 import type { Service } from './service-loop.ts'
 
-export const LOCAL_REGION = 'us-east-1'
+const LOCAL_REGION = 'us-east-1'
 
 export interface LocalStack extends Pick<Service, 'drain' | 'close'> {
   readonly addresses: RelayAddresses
@@ -20,7 +20,7 @@ export interface LocalStack extends Pick<Service, 'drain' | 'close'> {
 }
 
 /** What must hold for a relay to reach an emulator in its own process; the rest is free. */
-export function localOverrides(emulatorUrl: string): Partial<RelayOptions> {
+function localOverrides(emulatorUrl: string): Partial<RelayOptions> {
   return { region: LOCAL_REGION, endpoint: emulatorUrl, fips: false, dualStack: false, workers: 1 }
 }
 

@@ -59,7 +59,7 @@ export type StreamOutcome =
     }
 
 /** Ours: audio that may wait in the socket before the next message is held back. */
-export const MAX_BUFFERED_BYTES = 262_144
+const MAX_BUFFERED_BYTES = 262_144
 /** Ours: the most that is read of the body of a refusal. */
 const MAX_REFUSAL_BYTES = 16_384
 /** Ours: the largest message taken from a relay. */

@@ -11,9 +11,6 @@ export interface ConfigProblem {
   readonly rule: string
 }
 
-/** Exit code of a process that cannot start with this configuration: `EX_CONFIG` of sysexits.h. */
-export const CONFIG_EXIT_CODE = 78
-
 /** Thrown by everything in `config/`. `problems` is never empty. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'

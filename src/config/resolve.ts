@@ -7,7 +7,6 @@
  */
 import type { AnyOptionValue } from './definition.ts'
 import type { ConfigFile } from './file.ts'
-import type { FlagGiven } from './flags.ts'
 import type { OptionKey, RelayOptions } from './options.ts'
 import {
   CONFIG_FILE_ENV,
@@ -28,6 +27,14 @@ import { checkValue, readText, showValue } from './values.ts'
 
 /** Where the value in force comes from. */
 export type OptionSource = 'default' | 'file' | 'env' | 'flag' | 'code'
+
+/** A flag of the command line, not yet checked. */
+export interface FlagGiven {
+  /** Without the dashes: `chunk-ms`, `no-fips`. */
+  readonly name: string
+  /** `null`: given without a value. */
+  readonly value: string | null
+}
 
 export interface ConfigInput {
   /** What the program says that embeds the relay. */

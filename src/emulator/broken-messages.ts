@@ -54,7 +54,7 @@ export function fillerResult(number: number): WireResult {
 }
 
 /** A server's WebSocket frame: unmasked, at most 125 bytes. `firstByte` is FIN, the RSV bits and the opcode. */
-export function rawFrame(firstByte: number, payload: Uint8Array): Buffer {
+function rawFrame(firstByte: number, payload: Uint8Array): Buffer {
   return Buffer.concat([Buffer.from([firstByte, payload.length]), payload])
 }
 

@@ -22,8 +22,6 @@ export interface ConnectionFaults {
   readonly delivery: readonly DeliveryFault[]
 }
 
-export const NO_FAULTS: ConnectionFaults = Object.freeze({ handshake: [], timed: [], delivery: [] })
-
 export class FaultScript {
   readonly #script: FaultScriptData
   readonly #appliedCounts: number[]

@@ -133,7 +133,6 @@ const scriptSchema = z.strictObject({
 
 /** What goes wrong; `do` names it. The list with explanations is in docs/emulator.md. */
 export type FaultAction = z.output<typeof actionSchema>
-export type FaultRule = z.output<typeof ruleSchema>
 /** A script as it is written, with defaults left out. */
 export type FaultScriptInput = z.input<typeof scriptSchema>
 export type FaultScriptData = z.output<typeof scriptSchema>

@@ -11,7 +11,7 @@ import { exceptions, type HandshakeRefusal, type StreamException } from './excep
 import { canonicalQuery, parseQuery, type QueryPair } from './query.ts'
 import { verifySignature } from './signature.ts'
 
-export const STREAM_PATH = '/stream-transcription-websocket'
+const STREAM_PATH = '/stream-transcription-websocket'
 
 export interface HandshakeRequest {
   /** Path and query as in the request line. */

@@ -7,7 +7,7 @@ export function transcriptEvent(results: readonly WireResult[]): Buffer {
   return jsonEvent('TranscriptEvent', { Transcript: { Results: results } })
 }
 
-export function jsonEvent(eventType: string, payload: unknown): Buffer {
+function jsonEvent(eventType: string, payload: unknown): Buffer {
   return encode(
     { ':message-type': 'event', ':event-type': eventType, ':content-type': 'application/json' },
     JSON.stringify(payload),

@@ -35,7 +35,7 @@ export function canonicalQuery(pairs: readonly QueryPair[]): string {
 }
 
 /** Percent-encodes everything but `A–Z a–z 0–9 - _ . ~`. */
-export function encodeComponent(text: string): string {
+function encodeComponent(text: string): string {
   return encodeURIComponent(text).replace(
     /[!'()*]/g,
     character => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,

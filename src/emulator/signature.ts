@@ -39,7 +39,7 @@ export interface SignedRequest {
 }
 
 /** Largest `X-Amz-Expires` the service takes. */
-export const MAX_EXPIRES_SECONDS = 300
+const MAX_EXPIRES_SECONDS = 300
 
 const REQUIRED = [
   'X-Amz-Algorithm',

@@ -1,7 +1,7 @@
 /**
  * How much of a client's address is written down.
  */
-export const ADDRESS_MODES = ['full', 'prefix', 'none'] as const
+const ADDRESS_MODES = ['full', 'prefix', 'none'] as const
 
 /** `prefix`: the network that an address is in, which names no household: /24 of IPv4, /48 of IPv6. */
 export type AddressMode = (typeof ADDRESS_MODES)[number]

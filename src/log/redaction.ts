@@ -6,7 +6,7 @@
  */
 import { RelayError } from '../errors.ts'
 
-export const REDACTED = '[redacted]'
+const REDACTED = '[redacted]'
 
 const MAX_TEXT_CHARS = 2048
 const MAX_STACK_CHARS = 8192

@@ -10,7 +10,7 @@ export interface ResumeQuery {
   readonly seq: number
 }
 
-export const RESUME_TOKEN_PARAMETER = 'resume_token'
+const RESUME_TOKEN_PARAMETER = 'resume_token'
 const SEQ_PARAMETER = 'seq'
 
 const SEQ_PATTERN = /^[1-9]\d{0,14}$/

@@ -13,7 +13,7 @@ import { formatAddress } from './proxies.ts'
 export const STREAM_PATH = '/v1/stream'
 
 /** The only subprotocol; optional. */
-export const SUBPROTOCOL = 'transcribe-relay.v1'
+const SUBPROTOCOL = 'transcribe-relay.v1'
 
 const WEBSOCKET_VERSION = '13'
 

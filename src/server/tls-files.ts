@@ -18,7 +18,7 @@ export interface TlsOptions {
   readonly minVersion: TlsVersion
 }
 
-export const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
+const TLS_VERSIONS = ['TLSv1.2', 'TLSv1.3'] as const
 
 export type TlsVersion = (typeof TLS_VERSIONS)[number]
 
@@ -100,7 +100,7 @@ export class TlsFiles {
 }
 
 /** @throws AuthFileError that names the file and quotes nothing. */
-export function checkPair(certText: string, keyText: string, name: string, nowMs: number): CertificateFacts {
+function checkPair(certText: string, keyText: string, name: string, nowMs: number): CertificateFacts {
   const certificate = parse(
     () => new X509Certificate(certText),
     `${name}: certificate`,

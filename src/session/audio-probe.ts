@@ -14,7 +14,7 @@ export type ProbeResult =
   | { readonly kind: 'refused'; readonly rule: string }
 
 /** Longest WAV header: `fmt ` and `data` are usually within 44 bytes, lists of tags may stand between. */
-export const MAX_WAV_HEADER_BYTES = 4096
+const MAX_WAV_HEADER_BYTES = 4096
 
 const MAGIC_BYTES = 4
 const RIFF_HEADER_BYTES = 12

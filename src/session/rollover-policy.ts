@@ -53,7 +53,7 @@ const WORTH_ANOTHER_DIAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ])
 
 /** A stream that lived for so long was a good one. */
-export const STABLE_MS = 10_000
+const STABLE_MS = 10_000
 /** Waits stop growing here. */
 const MAX_BACKOFF_MS = 10_000
 

@@ -17,7 +17,7 @@ export const KEEP_PIECE_MS = 100
 /** Audio that is late by less than this is jitter, not silence. */
 export const GRACE_MS = 400
 /** Audio covers at most this much of the time to come: the longest message, and well below the 15 s of the service. */
-export const MAX_COVER_MS = 5_000
+const MAX_COVER_MS = 5_000
 /** Longest piece in one AudioEvent. */
 const MAX_PIECE_MS = 200
 

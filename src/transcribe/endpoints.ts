@@ -67,7 +67,7 @@ export class EndpointError extends Error {
 }
 
 /** Where the service itself speaks WebSocket. */
-export const STREAMING_PORT = 8443
+const STREAMING_PORT = 8443
 const HTTPS_PORT = 443
 const HTTP_PORT = 80
 const MAX_PORT = 65_535

@@ -59,17 +59,13 @@ const CODES_BY_NAME = {
   RequestExpired: 'upstream_auth',
 } as const satisfies Record<string, ErrorCode>
 
-export type ExceptionLabel = keyof typeof CODES_BY_NAME | 'other'
+type ExceptionLabel = keyof typeof CODES_BY_NAME | 'other'
 
 /** The closed list of values of a metric's label `exception`. */
 export const EXCEPTION_LABELS: readonly ExceptionLabel[] = Object.freeze([
   ...(Object.keys(CODES_BY_NAME) as (keyof typeof CODES_BY_NAME)[]),
   'other' as const,
 ])
-
-export function exceptionLabel(name: string): ExceptionLabel {
-  return isKnownName(name) ? name : 'other'
-}
 
 const UNKNOWN_EXCEPTION = 'UnknownException'
 

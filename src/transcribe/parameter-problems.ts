@@ -35,7 +35,7 @@ export class Findings {
   }
 }
 
-export const MAX_SHOWN_CHARACTERS = 64
+const MAX_SHOWN_CHARACTERS = 64
 
 /** At most 64 characters of printable ASCII; everything else as `\u{…}`, a cut marked by `…`. */
 export function showText(text: string): string {

@@ -9,7 +9,7 @@
 export const SKEW_THRESHOLD_MS = 4 * 60_000
 
 /** A slower answer says too little about the time. Twice the bound of the default connect time-out, and more. */
-export const MAX_ROUND_TRIP_MS = 30_000
+const MAX_ROUND_TRIP_MS = 30_000
 
 export interface ServerTime {
   /** `Date` header (RFC 9110 §6.6.1), or `null`. */

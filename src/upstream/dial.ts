@@ -26,7 +26,7 @@ import { DialSlots, type DialSlot, type DialSlotMetrics } from './dial-slots.ts'
 import { createWriteMemory } from './frame-writer.ts'
 import { UpstreamSocket } from './upstream-socket.ts'
 
-export const DIAL_DEFAULTS = Object.freeze({
+const DIAL_DEFAULTS = Object.freeze({
   /** Attempts at the same time, of all dials of one dialer. */
   concurrentDials: 32,
   /** Connections tried because of passing troubles. The two corrections of a refusal come on top. */

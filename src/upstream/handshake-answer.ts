@@ -9,7 +9,7 @@ import { readException } from '../transcribe/exceptions.ts'
 import type { RefusedUpgrade } from './connect-failure.ts'
 
 /** Ours. Real refusals have a few hundred bytes. */
-export const MAX_REFUSAL_BODY_BYTES = 4096
+const MAX_REFUSAL_BODY_BYTES = 4096
 
 const MAX_HEADER_CHARACTERS = 128
 

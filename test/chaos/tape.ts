@@ -9,7 +9,7 @@ import { createRecording, type Recording } from '../../src/emulator/recordings.t
 import { createRandom } from '../support/random.ts'
 import { readSpeech } from '../support/speech.ts'
 
-export const TAPE_RATE_HZ = 16_000
+const TAPE_RATE_HZ = 16_000
 export const TAPE_BYTES_PER_SECOND = TAPE_RATE_HZ * 2
 /** Some end a result, some do not: where none does for long, a result ends in the middle of speech. */
 const MIN_PAUSE_SECONDS = 0.1

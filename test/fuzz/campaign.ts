@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 
 export const CORPUS_FOLDER = fileURLToPath(new URL('corpus/', import.meta.url))
-export const TARGETS_MODULE = new URL('targets.ts', import.meta.url).href
+const TARGETS_MODULE = new URL('targets.ts', import.meta.url).href
 
 /** A thread does not inherit the loader of TypeScript (Node.js 20), so it is told to take it. */
 const WORKER_CODE = `import('tsx/esm/api').then(({ register }) => {

@@ -31,7 +31,7 @@ export interface EventSeen {
   readonly payload: string
 }
 
-export const PCM_16K_HEADERS = {
+const PCM_16K_HEADERS = {
   'x-amzn-transcribe-language-code': 'en-US',
   'x-amzn-transcribe-media-encoding': 'pcm',
   'x-amzn-transcribe-sample-rate': '16000',

@@ -127,10 +127,6 @@ export class RecordingHost extends EventEmitter implements SessionHost {
     if (session === undefined) throw new Error(`no session ${index}`)
     return session
   }
-
-  async lastSession(): Promise<RecordingSession> {
-    return this.session(Math.max(0, this.sessions.length - 1))
-  }
 }
 
 export class RecordingMetrics extends EventEmitter implements ServerMetrics {

@@ -40,7 +40,7 @@ export interface Selector {
   readonly matchers: readonly { readonly label: string; readonly operator: string; readonly value: string }[]
 }
 
-export function selectorsIn(expression: string): readonly Selector[] {
+function selectorsIn(expression: string): readonly Selector[] {
   return [...expression.matchAll(METRIC)].map(([, name = '', inner = '']) => ({
     name,
     matchers: [...inner.matchAll(MATCHER)].map(([, label = '', operator = '', value = '']) => ({

@@ -5,7 +5,7 @@
  */
 import { exceptionMessage, transcriptMessage, type MemoryDial, type MemoryDialer } from './memory-ports.ts'
 
-export const RULER_BYTES_PER_SECOND = 32_000
+const RULER_BYTES_PER_SECOND = 32_000
 
 export interface Word {
   readonly text: string

@@ -24,7 +24,7 @@ export interface Weather {
   readonly sliceBytes: number
 }
 
-export const FAIR: Weather = Object.freeze({
+const FAIR: Weather = Object.freeze({
   latencyMs: 0,
   jitterMs: 0,
   bytesPerSecond: Infinity,

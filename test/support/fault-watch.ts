@@ -72,7 +72,7 @@ export async function withNeighbour<T>(t: Test, world: World, action: () => Prom
   return result
 }
 
-export function closedSeries(code: ErrorCode): string {
+function closedSeries(code: ErrorCode): string {
   return `sessions_closed_total{class="${ERRORS[code].class}",reason="${code}"}`
 }
 

@@ -55,7 +55,7 @@ export const DEFAULTS: StreamDefaults = {
 }
 
 export const SESSION_ID = '11111111-2222-4333-8444-555555555555'
-export const TICK_MS = 100
+const TICK_MS = 100
 /** Of the default parameters. */
 export const BYTES_PER_MS = 32
 

@@ -24,7 +24,7 @@ function sha256(text: string): string {
 }
 
 /** Byte by byte, unlike the product's, which builds on `encodeURIComponent`. */
-export function percentEncode(text: string): string {
+function percentEncode(text: string): string {
   let encoded = ''
   for (const byte of Buffer.from(text, 'utf8')) {
     const character = String.fromCharCode(byte)
@@ -33,7 +33,7 @@ export function percentEncode(text: string): string {
   return encoded
 }
 
-export function canonicalQuery(pairs: readonly (readonly [string, string])[]): string {
+function canonicalQuery(pairs: readonly (readonly [string, string])[]): string {
   return pairs
     .map(([name, value]) => [percentEncode(name), percentEncode(value)] as const)
     .sort((a, b) => Buffer.compare(Buffer.from(a[0]), Buffer.from(b[0])))

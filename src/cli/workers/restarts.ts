@@ -4,7 +4,7 @@
  */
 
 export const MAX_DEATHS_PER_MINUTE = 10
-export const FIRST_BACKOFF_MS = 100
+const FIRST_BACKOFF_MS = 100
 export const MAX_BACKOFF_MS = 5000
 const MINUTE_MS = 60_000
 

@@ -4,7 +4,7 @@ export const FRAMES_PER_SECOND = 50
 /** Between room noise and quiet speech of a near microphone. */
 export const DEFAULT_SPEECH_THRESHOLD_DB = -40
 /** What digital silence counts as; 16 bits reach about -96. */
-export const SILENCE_DB = -100
+const SILENCE_DB = -100
 
 const FULL_SCALE = 32_768
 

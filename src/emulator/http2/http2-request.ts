@@ -11,7 +11,7 @@ import { parseQuery } from '../query.ts'
 import type { ChunkSigningSeed } from './chunk-signature.ts'
 import { verifyRequest } from './request-signature.ts'
 
-export const HTTP2_STREAM_PATH = '/stream-transcription'
+const HTTP2_STREAM_PATH = '/stream-transcription'
 /** Before every parameter, in requests and answers. */
 export const PARAMETER_PREFIX = 'x-amzn-transcribe-'
 export const EVENT_STREAM_TYPE = 'application/vnd.amazon.eventstream'

@@ -38,7 +38,7 @@ export type RequestVerdict =
   | { readonly ok: false; readonly refusal: HandshakeRefusal }
 
 /** The hash that stands for a body which is signed chunk by chunk. */
-export const SIGNED_EVENTS = 'STREAMING-AWS4-HMAC-SHA256-EVENTS'
+const SIGNED_EVENTS = 'STREAMING-AWS4-HMAC-SHA256-EVENTS'
 /** What must be signed, of what is sent. */
 const MUST_BE_SIGNED = ['x-amz-date', 'x-amz-content-sha256', 'x-amz-security-token']
 /** One of these must be signed too: AWS's SDK signs the pseudo-header that HTTP/2 has in place of `host`. */

@@ -25,7 +25,7 @@ export const FEATURES = {
 
 export type Feature = keyof typeof FEATURES
 
-export const FEATURE_NAMES = Object.keys(FEATURES) as [Feature, ...Feature[]]
+const FEATURE_NAMES = Object.keys(FEATURES) as [Feature, ...Feature[]]
 
 /** Names of things made in the AWS account: one list for all of them. */
 const ACCOUNT_NAMES = [

@@ -7,9 +7,9 @@
 import { RelayError } from '../../errors.ts'
 
 /** Every origin. */
-export const ANY_ORIGIN = '*'
+const ANY_ORIGIN = '*'
 /** Pages served by the machine that the browser runs on, at any port. */
-export const LOOPBACK_ORIGINS = 'loopback'
+const LOOPBACK_ORIGINS = 'loopback'
 
 const LOOPBACK_PATTERN = /^https?:\/\/(?:localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/
 

@@ -6,9 +6,9 @@ import { RelayError } from '../../errors.ts'
 import type { Handshake } from '../handshake.ts'
 
 /** Offered as a subprotocol, it says that the next one is the token. Never echoed, as the token is not. */
-export const TOKEN_SUBPROTOCOL = 'bearer'
+const TOKEN_SUBPROTOCOL = 'bearer'
 
-export const TOKEN_PARAMETER = 'token'
+const TOKEN_PARAMETER = 'token'
 
 /** `b64token` of RFC 6750 §2.1: API keys and JWTs both. The native parser takes 4 KiB of headers in all. */
 const TOKEN_PATTERN = /^[A-Za-z0-9\-._~+/]{1,4000}={0,2}$/
