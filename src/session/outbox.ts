@@ -4,6 +4,7 @@
  * Nothing is said after `end`.
  */
 import { warningMessage, type WarningCode } from '../protocol/server-messages.ts'
+import type { ParameterWarning } from '../transcribe/parameter-problems.ts'
 import type { ClientPort, SendResult, SessionMetrics } from './ports.ts'
 
 export interface OutboxPorts {
@@ -59,6 +60,10 @@ export class Outbox {
   warnOf(code: WarningCode, message?: string): void {
     this.#ports.metrics.warnings += 1
     this.send(warningMessage(code, message))
+  }
+
+  warnOfParameters(warnings: readonly ParameterWarning[]): void {
+    for (const { message, parameter } of warnings) this.warnOf('parameter', `${parameter}: ${message}`)
   }
 
   /** The last message before the Close frame, or none; it goes out even if `Begin` never did. */

@@ -20,6 +20,7 @@ import { MessageBudget } from './message-budget.ts'
 import { Outbox } from './outbox.ts'
 import type { ClientEnd, ClientPort, Restart, SessionLog, UpstreamOpening } from './ports.ts'
 import type { SessionTrace, SessionTracer } from './ports.ts'
+import { warnAboutRegion } from '../transcribe/region-features.ts'
 import { AccessRenewal } from './renewal.ts'
 import type { ResumableSession } from './resumable-client.ts'
 import { endRecord, sessionFigures, startRecord } from './session-record.ts'
@@ -216,6 +217,7 @@ export class Session implements ResumableSession, LinkOwner {
     if (isFirst) {
       const about = { sessionId: this.id, region: opening.region, startedMs: this.#startedMs }
       this.#outbox.begin(describeBegin(parts, about, this.#client, this.#deps))
+      this.#outbox.warnOfParameters(warnAboutRegion(parts.request.parameters, opening.region))
     }
     if (restart !== null) this.#outbox.send(rolloverMessage({ ...restart, region: opening.region }))
     // The client may have been too slow even for this.
@@ -298,9 +300,7 @@ export class Session implements ResumableSession, LinkOwner {
     const origin = dialOrigin(this.#request, stream)
     this.#link = new UpstreamLink(origin, this.#parts, this, { ...this.#deps, trace: this.#trace })
     this.#move('dialling')
-    for (const { parameter, message } of stream.warnings) {
-      this.#outbox.warnOf('parameter', `${parameter}: ${message}`)
-    }
+    this.#outbox.warnOfParameters(stream.warnings)
     this.#link.start()
   }
 

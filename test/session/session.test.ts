@@ -74,6 +74,19 @@ t.test('Begin first, then what waited for it, then results, then End and 1000', 
   t.ok(dial.upstream.audio.equals(Buffer.concat(Array.from({ length: 210 }, () => audioOf(100)))))
 })
 
+t.test('what the region of the stream may not have is a warning, once it is known which one it is', t => {
+  const query = 'content-redaction-type=PII'
+  for (const [region, types] of [
+    ['us-east-1', ['Begin']],
+    ['sa-east-1', ['Begin', 'Warning']],
+  ] as const) {
+    const { client, dial } = startSession(query)
+    dial.open({ region })
+    t.strictSame(client.types, types, region)
+  }
+  t.end()
+})
+
 t.test('figures and the two records of a session: no speech, no secret', async t => {
   const harness = startSession('vocabulary-name=names').opened()
   const { client, dial, metrics, log, session } = harness
