@@ -101,13 +101,8 @@ export class SessionRegistry implements SessionHost {
   tick(): void {
     const nowMs = this.#deps.clock.monotonicMs()
     this.#finishDue(nowMs)
-    for (const [session, access] of this.#sessions) {
-      session.tick(nowMs)
-      const overrun = access?.endOf(nowMs) ?? null
-      if (overrun !== null) session.finishWith(overrun)
-      const warning = access?.takeWarning() ?? null
-      if (warning !== null) session.warn(warning)
-    }
+    // Not `for … of`: that makes a pair for every session and tick.
+    this.#sessions.forEach((access, session) => tickSession(session, access, nowMs))
     this.#desk.tick(nowMs)
   }
 
@@ -191,4 +186,13 @@ export class SessionRegistry implements SessionHost {
     this.#desk.sessionOnClosed(session.id)
     if (this.#sessions.size === 0) for (const resolve of this.#emptyWaiters.splice(0)) resolve()
   }
+}
+
+function tickSession(session: Session, access: ClientAccess | null, nowMs: number): void {
+  session.tick(nowMs)
+  if (access === null) return
+  const overrun = access.endOf(nowMs)
+  if (overrun !== null) session.finishWith(overrun)
+  const warning = access.takeWarning()
+  if (warning !== null) session.warn(warning)
 }
