@@ -171,7 +171,7 @@ class RunningRelay implements Relay {
     const registry = this.#createRegistry(names, upstream, metrics)
     const access = this.#createAccess(names, shared)
     const server = this.#createServer(names, registry, metrics, access)
-    const ops = this.#createOperations(metrics, upstream.dialer)
+    const ops = this.#createOperations(metrics, upstream.drains)
     this.#shared = shared
     this.#upstream = upstream
     this.#registry = registry
@@ -182,6 +182,7 @@ class RunningRelay implements Relay {
       this.#records.start()
       await access.start()
       await shared?.start()
+      await upstream.drains.start()
       upstream.credentials.start()
       const client = await asConfigProblem(() => server.listen())
       const operations = await ops.listen()

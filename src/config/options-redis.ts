@@ -12,7 +12,7 @@ export const REDIS_OPTIONS = {
     mayHavePath: true,
     mayHaveUser: true,
     secret: true,
-    doc: 'Redis (6.2 or later, or what speaks like it) in which relays count the streams of the AWS account together and remember used client tokens: `redis://user:password@host:6379/0`, `rediss` with TLS. Not set: each relay counts alone, see `quotaShares`.',
+    doc: 'Redis (6.2 or later, or what speaks like it) in which relays count the streams of the AWS account together, keep which regions are drained and remember used client tokens: `redis://user:password@host:6379/0`, `rediss` with TLS. Not set: each relay counts alone, see `quotaShares`.',
   },
   redisPrefix: {
     theme: 'redis',

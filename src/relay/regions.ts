@@ -17,6 +17,7 @@ import { createDialer } from '../upstream/dial.ts'
 import { DialSlots } from '../upstream/dial-slots.ts'
 import { createWriteMemory } from '../upstream/frame-writer.ts'
 import { RegionDialer } from '../upstream/region-dialer.ts'
+import { RegionDrains } from '../upstream/region-drains.ts'
 import { RegionLine } from '../upstream/region-line.ts'
 import type { Region } from '../upstream/regions.ts'
 import { SharedQuota } from '../upstream/shared-quota.ts'
@@ -39,6 +40,8 @@ export interface UpstreamDependencies {
 
 export interface RelayUpstream {
   readonly dialer: RegionDialer
+  /** To be started before the first session. */
+  readonly drains: RegionDrains
   readonly credentials: RegionCredentials
   close(): void
 }
@@ -112,10 +115,14 @@ export function createUpstream(
           }),
       ),
   })
+  const drains = new RegionDrains({ regions: dialer, store: deps.shared?.drains ?? null, clock })
+  deps.shared?.onReady(() => void drains.refresh())
   return {
     dialer,
+    drains,
     credentials,
     close: () => {
+      drains.close()
       dialer.close()
       credentials.close()
       for (const close of closers) close()

@@ -1,5 +1,5 @@
 /**
- * What several relays keep together in Redis: leases of streams, and client tokens that were used.
+ * What several relays keep together in Redis: leases of streams, which regions are drained, client tokens that were used.
  */
 import type { Clock } from '../clock.ts'
 import type { RelayOptions } from '../config/options.ts'
@@ -7,12 +7,14 @@ import type { Logger } from '../log.ts'
 import { createRegionLog } from '../log.ts'
 import type { RelayMetrics } from '../metrics/registry.ts'
 import { RedisConnection } from '../redis/connection.ts'
+import { RedisDrainStore } from '../redis/drain-store.ts'
 import { RedisFailures } from '../redis/failures.ts'
 import { RedisLeaseStore } from '../redis/lease-store.ts'
 import { RedisUsedTokens } from '../redis/used-tokens.ts'
 
 export interface SharedState {
   readonly leases: RedisLeaseStore
+  readonly drains: RedisDrainStore
   readonly usedTokens: RedisUsedTokens
   readonly isConnected: boolean
   /** Called each time that Redis can be asked again. */
@@ -44,6 +46,7 @@ export function createSharedState(
   })
   return {
     leases: new RedisLeaseStore({ connection, failures, prefix: redisPrefix, leaseMs: redisLeaseMs }),
+    drains: new RedisDrainStore({ connection, failures, prefix: redisPrefix }),
     usedTokens: new RedisUsedTokens(connection, failures, redisPrefix, clock),
     get isConnected() {
       return connection.isReady

@@ -4,7 +4,8 @@
  *
  * `/livez` is 200 while the process runs its event loop; it looks at nothing else, as a restart would end every session.
  * `/readyz` is 200 or 503 with the reasons. `/metrics` is the exposition of the registry. `/regions` tells how the regions
- * are; `POST /regions/NAME/drain` lets streams of one go elsewhere, `…/resume` takes that back.
+ * are; `POST /regions/NAME/drain` lets streams of one go elsewhere, `…/resume` takes that back; the answer says for
+ * which relays.
  */
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import { createServer } from 'node:http'
@@ -28,14 +29,15 @@ interface OpsRegion {
   readonly streams: number
   /** 0: not counted. */
   readonly streamLimit: number
+  /** Of the last order: `relay`, `shared`, `pending`. */
+  readonly scope: string
 }
 
 /** What is told and done about regions; matched by shape. */
 export interface OpsRegions {
   report(): readonly OpsRegion[] | Promise<readonly OpsRegion[]>
-  /** `false`: there is no such region. */
-  drain(region: string): boolean | Promise<boolean>
-  resume(region: string): boolean | Promise<boolean>
+  /** Drains it, or ends that. Resolves with who does so; `null`: there is no such region. */
+  order(region: string, isDraining: boolean): Promise<string | null>
 }
 
 export interface OpsServerOptions {
@@ -158,8 +160,11 @@ async function answerOrder(
 ): Promise<Answer> {
   if (method !== 'POST') return notAllowed('POST')
   if (headers.origin !== undefined) return json(403, { error: 'forbidden' })
-  const isKnown = await (order === 'drain' ? regions.drain(region) : regions.resume(region))
-  return isKnown ? json(202, { region, draining: order === 'drain' }) : json(404, { error: 'not_found' })
+  const isDraining = order === 'drain'
+  const scope = await regions.order(region, isDraining)
+  return scope === null
+    ? json(404, { error: 'not_found' })
+    : json(202, { region, draining: isDraining, scope })
 }
 
 function notAllowed(methods: string): Answer {

@@ -14,7 +14,7 @@ export type SpillReason = (typeof SPILL_REASONS)[number]
 export const QUEUE_REFUSALS = ['full', 'timeout', 'displaced'] as const
 export type QueueRefusal = (typeof QUEUE_REFUSALS)[number]
 
-export const REDIS_OPERATIONS = ['acquire', 'renew', 'release', 'token', 'connect'] as const
+export const REDIS_OPERATIONS = ['acquire', 'renew', 'release', 'token', 'drains', 'connect'] as const
 export type RedisOperation = (typeof REDIS_OPERATIONS)[number]
 
 /** One region now, for operators and for the metrics. */
@@ -28,9 +28,21 @@ export interface RegionReport {
   readonly streamLimit: number
 }
 
-/** What an operator does with regions. `false`: there is no such region. */
+/**
+ * Who does what an operator ordered. `relay`: the one that was asked. `shared`: all that share its store. `pending`: the one
+ * that was asked, until the store answers, and then all.
+ */
+export const DRAIN_SCOPES = ['relay', 'shared', 'pending'] as const
+export type DrainScope = (typeof DRAIN_SCOPES)[number]
+
+export interface OrderedRegion extends RegionReport {
+  /** Of the last order. */
+  readonly scope: DrainScope
+}
+
+/** What an operator does with regions. */
 export interface RegionControl {
-  report(): readonly RegionReport[]
-  drain(region: string): boolean
-  resume(region: string): boolean
+  report(): readonly OrderedRegion[]
+  /** Lets streams go elsewhere, or come again. `ageMs`: ordered so long ago; 0: now. `null`: there is no such region. */
+  order(region: string, isDraining: boolean, ageMs?: number): Promise<DrainScope | null>
 }

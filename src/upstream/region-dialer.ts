@@ -12,7 +12,7 @@
  */
 import type { Clock, Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
-import type { RegionControl, RegionReport } from '../session/region-labels.ts'
+import type { RegionReport } from '../session/region-labels.ts'
 import type { Dial, DialRequest, UpstreamDialer, UpstreamListener } from '../session/ports.ts'
 import { RegionDial } from './region-dial.ts'
 import type { Seat } from './region-dial.ts'
@@ -40,7 +40,7 @@ export interface RegionDialerParts {
 const MIN_RETRY_MS = 20
 const MAX_RETRY_MS = 1000
 
-export class RegionDialer implements UpstreamDialer, RegionControl {
+export class RegionDialer implements UpstreamDialer {
   readonly clock: Clock
   readonly limits: RegionDialerLimits
   readonly metrics: RegionMetrics
@@ -92,12 +92,11 @@ export class RegionDialer implements UpstreamDialer, RegionControl {
     return this.lines.map(({ report }) => report)
   }
 
-  drain(region: string): boolean {
-    return this.#setDraining(region, true)
-  }
-
-  resume(region: string): boolean {
-    return this.#setDraining(region, false)
+  /** `false`: there is no such region. */
+  setDraining(region: string, isDraining: boolean): boolean {
+    const line = this.lines.find(({ name }) => name === region)
+    line?.setDraining(isDraining)
+    return line !== undefined
   }
 
   /** Nobody is served any more. */
@@ -127,12 +126,6 @@ export class RegionDialer implements UpstreamDialer, RegionControl {
   }
 
   // ── inside ──────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  #setDraining(region: string, isDraining: boolean): boolean {
-    const line = this.lines.find(({ name }) => name === region)
-    line?.setDraining(isDraining)
-    return line !== undefined
-  }
 
   #pumpAll(): void {
     for (const lane of this.#queue.lanes) void this.#pump(lane)

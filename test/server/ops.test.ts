@@ -52,18 +52,16 @@ t.test('answers liveness, readiness and metrics, and nothing else', async test =
 
 t.test('tells how regions are, and takes orders about them from no web page', async test => {
   const orders: string[] = []
-  const order = (name: string) => (region: string) => {
-    orders.push(`${name} ${region}`)
-    return region === 'us-east-1'
-  }
-  const region = { region: 'us-east-1', breaker: 'closed', draining: false, streams: 2 }
+  const region = { region: 'us-east-1', breaker: 'closed', draining: false, streams: 2, scope: 'relay' }
   const regions = {
     report: () => [
       { ...region, streamLimit: 0 },
       { ...region, streamLimit: 5 },
     ],
-    drain: order('drain'),
-    resume: order('resume'),
+    order: async (name: string, isDraining: boolean) => {
+      orders.push(`${isDraining ? 'drain' : 'resume'} ${name}`)
+      return name === 'us-east-1' ? 'shared' : null
+    },
   }
   const { port } = await startOps(test, { regions })
   const told = await ask(port, '/regions')
@@ -74,8 +72,11 @@ t.test('tells how regions are, and takes orders about them from no web page', as
     ],
   })
   const drained = await ask(port, '/regions/us-east-1/drain', 'POST')
-  test.same([drained.status, JSON.parse(drained.body)], [202, { region: 'us-east-1', draining: true }])
-  test.equal((await ask(port, '/regions/us-east-1/resume', 'POST')).status, 202)
+  test.same(
+    [drained.status, JSON.parse(drained.body)],
+    [202, { region: 'us-east-1', draining: true, scope: 'shared' }],
+  )
+  test.match(JSON.parse((await ask(port, '/regions/us-east-1/resume', 'POST')).body), { draining: false })
   test.equal((await ask(port, '/regions/eu-west-1/drain', 'POST')).status, 404)
   test.same((await ask(port, '/regions/us-east-1/drain')).headers.allow, 'POST')
   const page = await fetch(`http://127.0.0.1:${port}/regions/us-east-1/drain`, {

@@ -6,7 +6,7 @@ import type { ConfigProblem } from '../../config/problems.ts'
 import type { RelayOptions } from '../../config/options.ts'
 import type { MetricsSnapshot } from '../../metrics/snapshot.ts'
 import type { Readiness } from '../../server/ops.ts'
-import type { RegionReport } from '../../session/region-labels.ts'
+import type { OrderedRegion } from '../../session/region-labels.ts'
 
 /** The only word of a worker's command line. Without a primary it is an unknown option. */
 export const WORKER_ARGUMENT = '--worker'
@@ -22,11 +22,19 @@ export interface WorkerStart {
   readonly operations: { readonly host: string; readonly port: number }
 }
 
+/** What an operator said of a region, `ageMs` ago; 0: now. */
+export interface RegionOrder {
+  readonly region: string
+  readonly isDraining: boolean
+  readonly ageMs: number
+}
+
 /** From the primary to a worker. `drain` comes once, `close` after it or instead. */
 export type Order =
   | { readonly type: 'start'; readonly start: WorkerStart }
   | { readonly type: 'ask'; readonly id: number; readonly withMetrics: boolean }
-  | { readonly type: 'region'; readonly region: string; readonly isDraining: boolean }
+  /** Answered like `ask`, once it is done. */
+  | { readonly type: 'region'; readonly id: number; readonly order: RegionOrder }
   | { readonly type: 'drain' }
   | { readonly type: 'close' }
 
@@ -46,7 +54,7 @@ export interface WorkerReport {
   readonly readiness: Readiness
   /** `null`: not asked for, or not to be had. */
   readonly metrics: MetricsSnapshot | null
-  readonly regions: readonly RegionReport[]
+  readonly regions: readonly OrderedRegion[]
 }
 
 /** How a process ended: one of the two. */

@@ -17,7 +17,7 @@ import { longestDrainMs } from '../../relay/drain.ts'
 import { openFilesRule } from '../../server/file-limit.ts'
 import type { OpsServer, Readiness } from '../../server/ops.ts'
 import { createOpsServer } from '../../server/ops.ts'
-import type { RegionReport } from '../../session/region-labels.ts'
+import type { DrainScope, OrderedRegion } from '../../session/region-labels.ts'
 import { createRelayName } from '../../session/resume-token.ts'
 import { VERSION } from '../../version.ts'
 import type { CommandContext } from '../command.ts'
@@ -98,8 +98,7 @@ class Primary implements SupervisorEvents {
       scrape: () => this.#scrape(),
       regions: {
         report: () => this.#reportRegions(),
-        drain: region => this.#orderRegion(region, true),
-        resume: region => this.#orderRegion(region, false),
+        order: (region, isDraining) => this.#orderRegion(region, isDraining),
       },
       onFailure: error => this.#logger.error('operations port failed', { error }),
     })
@@ -200,15 +199,21 @@ class Primary implements SupervisorEvents {
     })
   }
 
-  async #reportRegions(): Promise<readonly RegionReport[]> {
-    return mergeRegions(await this.#ask(false, READINESS_WAIT_MS), this.#options.redisUrl !== null)
+  async #reportRegions(): Promise<readonly OrderedRegion[]> {
+    return this.#merge(await this.#ask(false, READINESS_WAIT_MS))
   }
 
-  async #orderRegion(region: string, isDraining: boolean): Promise<boolean> {
+  #merge(reports: ReadonlyMap<number, WorkerReport | null>): readonly OrderedRegion[] {
+    return mergeRegions(reports, this.#options.redisUrl !== null)
+  }
+
+  async #orderRegion(region: string, isDraining: boolean): Promise<DrainScope | null> {
     const known = await this.#reportRegions()
-    if (!known.some(report => report.region === region)) return false
-    this.#supervisor?.orderRegion(region, isDraining)
-    return true
+    if (this.#supervisor === null || !known.some(report => report.region === region)) return null
+    const timeoutMs = this.#options.redisTimeoutMs + READINESS_WAIT_MS
+    const done = this.#merge(await this.#supervisor.orderRegion(region, isDraining, timeoutMs))
+    // Whoever did not answer in time may not have told it.
+    return done.find(report => report.region === region)?.scope ?? 'pending'
   }
 
   #judge(reports: ReadonlyMap<number, WorkerReport | null>): Readiness {

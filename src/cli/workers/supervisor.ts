@@ -56,7 +56,8 @@ export class WorkerSupervisor implements SlotEvents {
   readonly #goneWaiters: (() => void)[] = []
   /** What slots said of their start; told with their exit. */
   readonly #failures = new Map<WorkerSlot, StartFailure>()
-  readonly #drainingRegions = new Set<string>()
+  /** Since when, on the clock. */
+  readonly #drainingRegions = new Map<string, number>()
   #starting: Starting | null = null
   #ticker: Timer | null = null
   #isStopping = false
@@ -89,17 +90,18 @@ export class WorkerSupervisor implements SlotEvents {
 
   /** Asks all at once. `null` for one that did not answer within `timeoutMs`. */
   async ask(withMetrics: boolean, timeoutMs: number): Promise<ReadonlyMap<number, WorkerReport | null>> {
-    const reports = await Promise.all(
-      this.#slots.map(async slot => [slot.worker, await slot.ask(withMetrics, timeoutMs)] as const),
-    )
-    return new Map(reports)
+    return this.#askEach(async slot => slot.ask(withMetrics, timeoutMs))
   }
 
-  /** To all workers, and to those that are started later. */
-  orderRegion(region: string, isDraining: boolean): void {
-    if (isDraining) this.#drainingRegions.add(region)
+  /** To all workers, and to those that are started later. Resolves with what they say once they have done so. */
+  async orderRegion(
+    region: string,
+    isDraining: boolean,
+    timeoutMs: number,
+  ): Promise<ReadonlyMap<number, WorkerReport | null>> {
+    if (isDraining) this.#drainingRegions.set(region, this.#clock.monotonicMs())
     else this.#drainingRegions.delete(region)
-    for (const slot of this.#slots) slot.orderRegion(region, isDraining)
+    return this.#askEach(async slot => slot.orderRegion({ region, isDraining, ageMs: 0 }, timeoutMs))
   }
 
   /** All deliver their last results and end. Resolves when none is left. */
@@ -120,7 +122,11 @@ export class WorkerSupervisor implements SlotEvents {
   }
 
   slotOnStarted(slot: WorkerSlot): void {
-    for (const region of this.#drainingRegions) slot.orderRegion(region, true)
+    // With its age: meanwhile another relay may have been told the contrary.
+    for (const [region, orderedAtMs] of this.#drainingRegions) {
+      const ageMs = Math.max(1, Math.round(this.#clock.monotonicMs() - orderedAtMs))
+      void slot.orderRegion({ region, isDraining: true, ageMs }, BEAT_MS)
+    }
     if (this.#starting === null) {
       this.#events.supervisorOnRestarted(slot.worker)
       return
@@ -178,6 +184,12 @@ export class WorkerSupervisor implements SlotEvents {
       slot.begin()
     })
     this.#restartTimers.set(slot, timer)
+  }
+
+  async #askEach(
+    ask: (slot: WorkerSlot) => Promise<WorkerReport | null>,
+  ): Promise<ReadonlyMap<number, WorkerReport | null>> {
+    return new Map(await Promise.all(this.#slots.map(async slot => [slot.worker, await ask(slot)] as const)))
   }
 
   /** From here on nothing is started. */

@@ -3,8 +3,8 @@
  * and ends it when it does not answer any more. What a death means is the supervisor's.
  */
 import type { Clock, Timer } from '../../clock.ts'
-import type { News, SpawnWorker, StartFailure, WorkerExit, WorkerProcess } from './ports.ts'
-import type { WorkerReport, WorkerStart } from './ports.ts'
+import type { News, Order, RegionOrder, SpawnWorker, StartFailure } from './ports.ts'
+import type { WorkerExit, WorkerProcess, WorkerReport, WorkerStart } from './ports.ts'
 
 /** Ours: loading takes seconds on a busy machine. */
 export const START_TIMEOUT_MS = 60_000
@@ -70,6 +70,15 @@ export class WorkerSlot {
 
   /** `null`: it did not answer in time, or there is nobody to ask. */
   async ask(withMetrics: boolean, timeoutMs: number): Promise<WorkerReport | null> {
+    return this.#question(id => ({ type: 'ask', id, withMetrics }), timeoutMs)
+  }
+
+  /** Resolves with what it says once it has done so. `null` as for `ask`. */
+  async orderRegion(order: RegionOrder, timeoutMs: number): Promise<WorkerReport | null> {
+    return this.#question(id => ({ type: 'region', id, order }), timeoutMs)
+  }
+
+  async #question(orderOf: (id: number) => Order, timeoutMs: number): Promise<WorkerReport | null> {
     const asked = this.#process
     if (asked === null || this.#state === 'starting') return null
     this.#lastQuestion += 1
@@ -82,7 +91,7 @@ export class WorkerSlot {
       }
       const timer = this.#context.clock.setTimer(timeoutMs, () => settle(null))
       this.#questions.set(id, settle)
-      asked.send({ type: 'ask', id, withMetrics })
+      asked.send(orderOf(id))
     })
   }
 
@@ -98,11 +107,6 @@ export class WorkerSlot {
     }
     this.#missedBeats += 1
     void this.ask(false, BEAT_MS)
-  }
-
-  /** Streams of the region go elsewhere, or may come again. */
-  orderRegion(region: string, isDraining: boolean): void {
-    if (this.#state !== 'empty') this.#process?.send({ type: 'region', region, isDraining })
   }
 
   drain(): void {

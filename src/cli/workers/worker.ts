@@ -16,7 +16,7 @@ import { loggedService } from '../logged-service.ts'
 import { startRelay } from '../relay-start.ts'
 import type { Service } from '../service-loop.ts'
 import { runService } from '../service-loop.ts'
-import type { Order, PrimaryChannel, StartFailure, WorkerReport, WorkerStart } from './ports.ts'
+import type { Order, PrimaryChannel, RegionOrder, StartFailure, WorkerReport, WorkerStart } from './ports.ts'
 
 /** Resolves with the exit code. */
 export async function runWorker(
@@ -112,8 +112,7 @@ class Worker {
         void this.#answer(order.id, order.withMetrics)
         return
       case 'region':
-        if (order.isDraining) this.#sources?.regions.drain(order.region)
-        else this.#sources?.regions.resume(order.region)
+        void this.#orderRegion(order.id, order.order)
         return
       case 'drain':
         this.#stop(1)
@@ -141,6 +140,11 @@ class Worker {
     const regions = this.#sources?.regions.report() ?? []
     const metrics = withMetrics ? await this.#takeSnapshot() : null
     await this.#channel.send({ type: 'answer', id, report: { readiness, metrics, regions } })
+  }
+
+  async #orderRegion(id: number, { ageMs, isDraining, region }: RegionOrder): Promise<void> {
+    await this.#sources?.regions.order(region, isDraining, ageMs)
+    await this.#answer(id, false)
   }
 
   async #takeSnapshot(): Promise<WorkerReport['metrics']> {

@@ -116,17 +116,22 @@ t.test('a client port that cannot be had is told in one line', async t => {
 })
 
 t.test('what workers say of a region is made one', async t => {
-  const report = (breaker: 'open' | 'half_open' | 'closed', draining: boolean, streams: number) => ({
+  const report = (
+    breaker: 'open' | 'half_open' | 'closed',
+    draining: boolean,
+    streams: number,
+    scope: 'pending' | 'shared' = 'shared',
+  ) => ({
     readiness: { ready: true, reasons: [] },
     metrics: null,
-    regions: [{ region: 'us-east-1', breaker, draining, streams, streamLimit: 5 }],
+    regions: [{ region: 'us-east-1', breaker, draining, streams, streamLimit: 5, scope }],
   })
   const reports = new Map([
     [1, report('closed', true, 3)],
-    [2, report('half_open', false, 1)],
+    [2, report('half_open', false, 1, 'pending')],
     [3, null],
   ])
-  const region = { region: 'us-east-1', breaker: 'half_open', draining: false }
+  const region = { region: 'us-east-1', breaker: 'half_open', draining: false, scope: 'pending' }
   t.same(mergeRegions(reports, false), [{ ...region, streams: 4, streamLimit: 10 }])
   t.same(mergeRegions(reports, true), [{ ...region, streams: 3, streamLimit: 5 }])
 })

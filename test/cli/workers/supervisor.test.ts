@@ -32,7 +32,7 @@ class FakeProcess implements WorkerProcess {
 
   send(order: Order): void {
     this.orders.push(order)
-    if (order.type === 'ask' && this.answers)
+    if ((order.type === 'ask' || order.type === 'region') && this.answers)
       this.#events.workerOnNews({ type: 'answer', id: order.id, report: READY })
   }
 
@@ -314,15 +314,24 @@ t.test('a close follows a drain, and is no death', async t => {
 
 t.test('an order about a region goes to all, and to those that are started later', async t => {
   const { supervisor, child, clock } = await setUpStarted()
-  supervisor.orderRegion('us-east-1', true)
-  const drain: Order = { type: 'region', region: 'us-east-1', isDraining: true }
-  t.same(child(0).orders.at(-1), drain)
-  t.same(child(1).orders.at(-1), drain)
+  const answers = await supervisor.orderRegion('us-east-1', true, 1000)
+  t.strictSame([...answers.keys()], [1, 2], 'once they have done so')
+  const drain = (ageMs: number) => ({
+    type: 'region',
+    order: { region: 'us-east-1', isDraining: true, ageMs },
+  })
+  t.match(child(0).orders.at(-1), drain(0))
+  t.match(child(1).orders.at(-1), drain(0))
+  child(1).answers = false
+  const late = supervisor.orderRegion('us-east-1', true, 1000)
+  clock.advance(1000)
+  t.equal((await late).get(2), null, 'one that does not answer is not waited for')
   child(0).exit(null, 'SIGKILL')
   clock.advance(MAX_BACKOFF_MS)
   child(2).start()
-  t.same(child(2).orders.at(-1), drain)
-  supervisor.orderRegion('us-east-1', false)
+  t.match(child(2).orders.at(-1), drain(1000 + MAX_BACKOFF_MS), 'with its age')
+  child(1).answers = true
+  await supervisor.orderRegion('us-east-1', false, 1000)
   child(2).exit(null, 'SIGKILL')
   clock.advance(MAX_BACKOFF_MS)
   child(3).start()
