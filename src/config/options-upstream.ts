@@ -112,7 +112,7 @@ export const UPSTREAM_OPTIONS = {
     min: 1000,
     max: 300_000,
     zeroIsOff: true,
-    doc: 'How often Amazon Transcribe is pinged. A peer that has answered one and then misses two is gone: after three intervals at most another stream is opened. Without pings a network that is gone without a sign is noticed only once the buffers of the system are full, which takes minutes. Also for proxies on the way that cut quiet connections.',
+    doc: 'How often Amazon Transcribe is pinged. A peer that has answered one and then misses two is gone, and so is one that never answered when its host did on other connections: after three intervals at most another stream is opened. Without pings a network that is gone without a sign is noticed only once the buffers of the system are full, at 16 kHz after two minutes, and `upstreamStallMs` later. Also for proxies on the way that cut quiet connections.',
   },
   upstreamCloseTimeoutMs: {
     theme: 'upstream',

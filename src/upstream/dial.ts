@@ -24,6 +24,7 @@ import { backoffDelay, codeOfFailure, errorOfFailure, isTransient } from './dial
 import { MAX_EXPIRES_SECONDS, presignUrl } from './presign.ts'
 import { DialSlots, type DialSlot, type DialSlotMetrics } from './dial-slots.ts'
 import { createWriteMemory } from './frame-writer.ts'
+import { HostPings } from './host-pings.ts'
 import { UpstreamSocket } from './upstream-socket.ts'
 
 const DIAL_DEFAULTS = Object.freeze({
@@ -129,6 +130,7 @@ export function createDialer(options: DialerOptions): RegionalDialer {
     ...options,
     clockSkew: options.clockSkew ?? new ClockSkew(),
     connector: new Connector({ ...options, closeTimeoutMs: limits.closeTimeoutMs }),
+    hostPings: new HostPings(),
     limits,
     random: options.random ?? Math.random,
     slots: options.slots ?? new DialSlots(limits.concurrentDials, options.metrics),
@@ -144,6 +146,7 @@ export function createDialer(options: DialerOptions): RegionalDialer {
 interface DialerParts extends DialerOptions {
   readonly clockSkew: ClockSkew
   readonly connector: Connector
+  readonly hostPings: HostPings
   readonly limits: DialLimits
   readonly random: () => number
   readonly slots: DialSlots
@@ -254,12 +257,18 @@ class UpstreamDial implements Dial, ConnectListener {
   }
 
   connectOnOpen({ webSocket, stream, requestId, upstreamSessionId, connectMs }: OpenedConnection): void {
-    const { clock, limits, metrics, writeMemory } = this.#parts
+    const { clock, hostPings, limits, metrics, writeMemory } = this.#parts
+    const pingHost = hostPings.of(this.#resolveEndpoint().host)
     this.#connecting = null
     this.#gate.settle(null)
     this.#finish()
     metrics.countConnect('ok', 'none', connectMs / 1000)
-    const socket = new UpstreamSocket(webSocket, stream, this.#listener, { clock, writeMemory, ...limits })
+    const socket = new UpstreamSocket(webSocket, stream, this.#listener, {
+      ...limits,
+      clock,
+      pingHost,
+      writeMemory,
+    })
     this.#socket = socket
     socket.guard(() =>
       this.#listener.upstreamOnOpen(socket, {

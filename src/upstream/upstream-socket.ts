@@ -3,9 +3,9 @@
  * are framed here and written past `ws` (`FrameWriter`); reading, control frames and the closing handshake are its own.
  *
  * The end is reported once, with the first cause seen, and never from inside a call of the session. TCP keep-alive finds
- * a dead peer while nothing is in flight; the session watches `bufferedBytes()` for one that does not read. Pings find
- * the rest, but Amazon does not document what it does with a ping: only a peer that has answered one is expected to
- * answer the next.
+ * a dead peer while nothing is in flight; the session watches `bufferedBytes()` for one that does not read, once the
+ * kernel's buffers are full. Pings find the rest: a peer is expected to answer them that has answered one, or whose host
+ * has on other connections (`host-pings.ts`).
  */
 import type { Socket } from 'node:net'
 import { WebSocket } from 'ws'
@@ -17,6 +17,7 @@ import type { RecycledBuffers } from '../recycled-buffers.ts'
 import type { UpstreamEnd, UpstreamPort } from '../session/ports.ts'
 import { errorCodeOf } from './connect-failure.ts'
 import { FrameWriter } from './frame-writer.ts'
+import type { PingHost } from './host-pings.ts'
 
 export interface UpstreamSocketOptions {
   readonly clock: Clock
@@ -24,6 +25,7 @@ export interface UpstreamSocketOptions {
   readonly closeTimeoutMs: number
   /** Time between pings; 0: none. */
   readonly pingIntervalMs: number
+  readonly pingHost: PingHost
   /** For the frames on their way into the socket. */
   readonly writeMemory: RecycledBuffers
 }
@@ -59,7 +61,11 @@ export class UpstreamSocket implements UpstreamPort {
   #ended = false
   /** Of the TCP or TLS socket; the WebSocket keeps it to itself. */
   #streamErrorCode: string | null = null
+  /** From its first ping on: that others were answered meanwhile says nothing about this one. */
+  readonly #isHostAnswering: boolean
   #answersPings = false
+  #sentPings = 0
+  /** Since the peer said anything. */
   #unansweredPings = 0
 
   constructor(
@@ -72,7 +78,8 @@ export class UpstreamSocket implements UpstreamPort {
     this.#writer = new FrameWriter(stream, options.writeMemory)
     this.#listener = listener
     this.#options = options
-    const { clock, pingIntervalMs } = options
+    const { clock, pingHost, pingIntervalMs } = options
+    this.#isHostAnswering = pingHost.isAnswering
     this.#pingTicker = pingIntervalMs > 0 ? clock.setTicker(pingIntervalMs, () => this.#ping()) : null
     webSocket.on('error', error => this.#upstreamOnError(error))
     webSocket.on('message', (data, isBinary) => this.#upstreamOnMessage(data, isBinary))
@@ -144,12 +151,14 @@ export class UpstreamSocket implements UpstreamPort {
   #upstreamOnMessage(data: RawData, isBinary: boolean): void {
     if (this.#ended) return
     this.#unansweredPings = 0
+    if (!this.#answersPings && this.#sentPings >= MISSED_PINGS) this.#options.pingHost.connectionSpoke()
     if (!isBinary) return this.#break('upstream_protocol', 'a text message')
     // Binary data comes as one Buffer: `binaryType` is left at its default.
     this.guard(() => this.#listener.upstreamOnMessage(data as Buffer))
   }
 
   #upstreamOnPong(): void {
+    if (!this.#answersPings) this.#options.pingHost.connectionAnswered()
     this.#answersPings = true
     this.#unansweredPings = 0
   }
@@ -177,11 +186,18 @@ export class UpstreamSocket implements UpstreamPort {
 
   #ping(): void {
     if (this.#closeRequested) return
-    if (this.#answersPings && this.#unansweredPings >= MISSED_PINGS) {
+    if (this.#unansweredPings >= MISSED_PINGS && this.#isExpectedToAnswer()) {
+      if (!this.#answersPings) this.#options.pingHost.connectionSilent()
       return this.#break('upstream_timeout', 'no pong')
     }
+    this.#sentPings += 1
     this.#unansweredPings += 1
     this.#webSocket.ping()
+  }
+
+  /** The host may have been found out meanwhile not to answer. */
+  #isExpectedToAnswer(): boolean {
+    return this.#answersPings || (this.#isHostAnswering && this.#options.pingHost.isAnswering)
   }
 
   #break(code: ErrorCode, detail: string): void {

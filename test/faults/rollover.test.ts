@@ -256,3 +256,18 @@ t.test('streams are changed before their time is over, while somebody speaks', a
     `${client.of('Rollover').length} changes in ${(pcm.length / BYTES_PER_SECOND).toFixed(1)} s of audio`,
   )
 })
+
+t.test('UP-12 a stream is dead before its first pong, at a host that answers pings', async t => {
+  const relay = { ...PROMPT, upstreamPingIntervalMs: 1000 }
+  const world = await startWorld(t, { emulator: EMULATOR, relay })
+  const before = await world.connect()
+  before.sendCut(pcm, CHUNK_BYTES)
+  t.equal((await before.finish()).code, 1000)
+  world.faultNext({ do: 'stopReading', atSeconds: 0 })
+  const client = await world.connect()
+  await client.waitFor('Begin')
+  client.sendCut(pcm, CHUNK_BYTES)
+  t.match(await client.waitFor('Rollover'), { reason: 'upstream_timeout', lost_seconds: 0 })
+  t.match(await client.finish(), { code: 1000 })
+  checkClient(t, client, 'dead from its first second')
+})

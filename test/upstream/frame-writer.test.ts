@@ -10,6 +10,7 @@ import { Connector } from '../../src/upstream/connect.ts'
 import type { OpenedConnection } from '../../src/upstream/connect.ts'
 import { createWriteMemory, FrameWriter } from '../../src/upstream/frame-writer.ts'
 import { PresignedUrl } from '../../src/upstream/presigned-url.ts'
+import { PingHost } from '../../src/upstream/host-pings.ts'
 import { UpstreamSocket } from '../../src/upstream/upstream-socket.ts'
 import { makeCertificates } from '../support/certificates.ts'
 import { defer } from '../support/deferred.ts'
@@ -83,7 +84,7 @@ async function openSocket(t: Test, options: Pick<ServerOptions, 'tls'>, ca?: str
     webSocket,
     stream,
     { upstreamOnMessage: () => undefined, upstreamOnClose: () => ended.resolve() },
-    { clock, closeTimeoutMs: 2000, pingIntervalMs: PING_INTERVAL_MS, writeMemory },
+    { clock, closeTimeoutMs: 2000, pingIntervalMs: PING_INTERVAL_MS, pingHost: new PingHost(), writeMemory },
   )
   t.teardown(() => port.terminate())
   return {

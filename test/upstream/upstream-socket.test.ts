@@ -8,6 +8,7 @@ import type { UpstreamEnd } from '../../src/session/ports.ts'
 import { Connector } from '../../src/upstream/connect.ts'
 import type { OpenedConnection } from '../../src/upstream/connect.ts'
 import { createWriteMemory } from '../../src/upstream/frame-writer.ts'
+import { HostPings, MAX_HOSTS, MAX_SILENT, PingHost } from '../../src/upstream/host-pings.ts'
 import { PresignedUrl } from '../../src/upstream/presigned-url.ts'
 import { UpstreamSocket } from '../../src/upstream/upstream-socket.ts'
 import { defer } from '../support/deferred.ts'
@@ -29,10 +30,22 @@ interface Pair {
 /** An open upstream socket and what its listener hears. */
 async function openPair(
   t: Test,
-  { pingIntervalMs = 0, onMessage = (_text: string) => {}, maxMessageBytes = 1024 * 1024 } = {},
+  {
+    pingIntervalMs = 0,
+    pingHost = new PingHost(),
+    onMessage = (_text: string) => {},
+    maxMessageBytes = 1024 * 1024,
+    /** The peer reads nothing. */
+    isDeaf = false,
+  } = {},
 ): Promise<Pair> {
   const accepted = defer<{ peer: WebSocket; raw: net.Socket }>()
-  const server = await startUpstream(t, { onOpen: (peer, raw) => accepted.resolve({ peer, raw }) })
+  const server = await startUpstream(t, {
+    onOpen(peer, raw) {
+      if (isDeaf) peer.pause()
+      accepted.resolve({ peer, raw })
+    },
+  })
   const { host, secure, url } = server.endpoint
   const connector = new Connector({ clock: systemClock, closeTimeoutMs: 1000, maxMessageBytes })
   const connected = defer<OpenedConnection>()
@@ -61,7 +74,7 @@ async function openPair(
         ended.resolve(end)
       },
     },
-    { clock, closeTimeoutMs: 2000, pingIntervalMs, writeMemory: createWriteMemory() },
+    { clock, closeTimeoutMs: 2000, pingIntervalMs, pingHost, writeMemory: createWriteMemory() },
   )
   t.teardown(() => port.terminate())
   return { clock, port, opened, messages, ends, ended: ended.promise, ...(await accepted.promise) }
@@ -319,4 +332,74 @@ t.test('a peer that has never answered a ping is not judged by it, nor is one th
   clock.advance(1000)
   raw.resume()
   t.match(await ended, { closeCode: 1000 })
+})
+
+t.test(
+  'one that is dead from the start is found, if its host has answered on another connection',
+  async t => {
+    const pingHost = new PingHost()
+    const { opened } = await openPair(t, { pingIntervalMs: 10_000, pingHost })
+    await once(opened.webSocket, 'pong')
+    t.ok(pingHost.isAnswering)
+    const dead = await openPair(t, { pingIntervalMs: 10_000, pingHost, isDeaf: true })
+    dead.clock.advance(10_000)
+    await turns()
+    t.equal(dead.ends.length, 0)
+    dead.clock.advance(10_000)
+    t.match(await dead.ended, { closeCode: 1006, error: { code: 'upstream_timeout', detail: 'no pong' } })
+    t.equal(dead.clock.pendingTimers, 0)
+    t.ok(pingHost.isAnswering, 'one dead connection says nothing about the host')
+  },
+)
+
+t.test('one that speaks and does not answer is let live, and so are those after it', async t => {
+  const pingHost = new PingHost()
+  pingHost.connectionAnswered()
+  const quiet = await openPair(t, { pingIntervalMs: 10_000, pingHost, isDeaf: true })
+  const spoke = defer<void>()
+  const speaking = await openPair(t, {
+    pingIntervalMs: 10_000,
+    pingHost,
+    isDeaf: true,
+    onMessage: () => spoke.resolve(),
+  })
+  for (const { clock } of [quiet, speaking]) clock.advance(10_000)
+  t.ok(pingHost.isAnswering)
+  speaking.peer.send(Buffer.from('result'))
+  await spoke.promise
+  t.notOk(pingHost.isAnswering)
+  const next = await openPair(t, { pingIntervalMs: 10_000, pingHost, isDeaf: true })
+  for (const { clock, ends } of [quiet, speaking, next]) {
+    clock.advance(100_000)
+    await turns()
+    t.equal(ends.length, 0)
+  }
+  pingHost.connectionAnswered()
+  next.clock.advance(10_000)
+  t.equal(next.ends.length, 0, 'it was not expected to answer when it began')
+})
+
+t.test('a host that falls silent is expected to answer so often, and then no more until it does', async t => {
+  const host = new PingHost()
+  t.notOk(host.isAnswering)
+  host.connectionAnswered()
+  for (let silent = 1; silent < MAX_SILENT; silent += 1) host.connectionSilent()
+  t.ok(host.isAnswering)
+  host.connectionAnswered()
+  host.connectionSilent()
+  t.ok(host.isAnswering, 'counted in a row')
+  for (let silent = 1; silent < MAX_SILENT; silent += 1) host.connectionSilent()
+  t.notOk(host.isAnswering)
+  host.connectionAnswered()
+  t.ok(host.isAnswering)
+})
+
+t.test('hosts are told apart, and those of long ago forgotten', async t => {
+  const hosts = new HostPings()
+  hosts.of('a:443').connectionAnswered()
+  t.strictSame([hosts.of('a:443').isAnswering, hosts.of('b:443').isAnswering], [true, false])
+  for (let index = 0; index < MAX_HOSTS - 2; index += 1) hosts.of(`c${index}:443`)
+  t.ok(hosts.of('a:443').isAnswering)
+  for (let index = 0; index < MAX_HOSTS; index += 1) hosts.of(`d${index}:443`)
+  t.notOk(hosts.of('a:443').isAnswering)
 })
