@@ -14,7 +14,7 @@ import type { Closing } from '../support/world.ts'
 const EAST = 'us-east-1'
 const WEST = 'us-west-2'
 const AUDIO = Buffer.alloc(3200)
-const REDIS_TIMEOUT_MS = 3000
+const REDIS_TIMEOUT_MS = 2500
 /** How much longer it may take than it does, on a machine that is shared. */
 const PATIENCE = 2
 
