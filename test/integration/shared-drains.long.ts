@@ -1,13 +1,14 @@
 /** Several relays and one Redis: what an operator says of a region to one of them is for all. */
-import t from 'tap'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
 import type { RelayOptions } from '../../src/config/options.ts'
 import { createEmulator } from '../../src/emulator/index.ts'
 import { DRAIN_EXCHANGE_MS } from '../../src/upstream/region-drains.ts'
 import { fetchText } from '../support/metric-values.ts'
 import { hasRedis, startRedis } from '../support/redis.ts'
 import { RelayClient } from '../support/relay-client.ts'
-import { forkRelay } from '../support/relay-fork.ts'
-import { startRelayProcess } from '../support/relay-process.ts'
+import { startRelayProcess, type RelayProcess } from '../support/relay-process.ts'
 import { ANY_SPEED, NO_QUOTAS, startRelay } from '../support/world.ts'
 import type { Closing } from '../support/world.ts'
 
@@ -39,6 +40,13 @@ async function startRegions(t: Closing, redisUrl: string): Promise<Partial<Relay
     redisUrl,
     redisTimeoutMs: REDIS_TIMEOUT_MS,
   }
+}
+
+/** A process of its own; so many options are given in a file. */
+async function startDraining(t: Test, options: Partial<RelayOptions>): Promise<RelayProcess> {
+  const file = join(t.testdir(), 'relay.json')
+  writeFileSync(file, JSON.stringify(options))
+  return startRelayProcess(t, { flags: { config: file }, env: { AWS_REGION: '' } })
 }
 
 async function order(opsUrl: string, what: 'drain' | 'resume'): Promise<unknown> {
@@ -74,7 +82,8 @@ if (hasRedis(t)) {
   t.test('a drain asked of one moves the sessions of the other, and is known to those that come', async t => {
     const redis = await startRedis(t)
     const options = await startRegions(t, redis.url)
-    const [asked, other] = await Promise.all([forkRelay(t, options), forkRelay(t, options)])
+    const asked = await startDraining(t, options)
+    const other = await startDraining(t, options)
     const client = await begin(t, other.url)
     t.equal(client.of('Begin')[0]?.['region'], EAST)
     client.send(AUDIO)
@@ -92,8 +101,8 @@ if (hasRedis(t)) {
     client.send(AUDIO)
     t.equal((await client.finish()).code, 1000)
 
-    await asked.kill()
-    await other.kill()
+    await asked.stop('SIGKILL')
+    await other.stop('SIGKILL')
     const later = await startRelay(t, { ...options, region: null })
     t.equal((await begin(t, later.url)).of('Begin')[0]?.['region'], WEST, 'from its first session on')
     t.match(await order(later.opsUrl, 'resume'), { draining: false, scope: 'shared' })
@@ -122,9 +131,8 @@ if (hasRedis(t)) {
     const { endpoint } = await startRegion(t, EAST)
     const env = { RELAY_REDIS_URL: redis.url }
     const workers = await startRelayProcess(t, {
-      endpoint,
       env,
-      args: ['--workers', '2', '--redis-timeout-ms', String(REDIS_TIMEOUT_MS)],
+      flags: { endpoint, workers: 2, 'redis-timeout-ms': REDIS_TIMEOUT_MS },
     })
     const single = await startRelay(t, {
       ...ANY_SPEED,
