@@ -63,6 +63,7 @@ const definitions = {
   token_missing: client(4401, 401, 'A token is needed, and there is none.'),
   token_invalid: client(4401, 401, 'The token is not valid.'),
   token_expired: client(4401, 401, 'The token has expired.'),
+  token_revoked: client(4401, null, 'The key of this session is no longer valid.'),
   origin_denied: client(4403, 403, 'Pages of this origin may not connect.'),
   forbidden: client(4403, 403, 'This is not allowed with this token.'),
   not_found: client(4404, 404, 'There is nothing at this path.'),

@@ -62,6 +62,9 @@ export interface LoggerOptions {
 
 const STANDARD_OUTPUT = 1
 
+/** A file may hold thousands of keys. */
+const MAX_NAMES = 20
+
 /** Whoever is refused can ask again at once: their lines may not fill a disk. */
 const REFUSED_LINES_PER_SECOND = 10
 /** A receiver that is gone is one fact, not one a batch. */
@@ -184,6 +187,7 @@ export function createTlsLog(
 /** Matched by shape with the ports of `server/`. */
 export interface AccessLogLines {
   fileOnReload(file: string, entries: number): void
+  keysOnRevoke(names: readonly string[]): void
   fileOnFailure(file: string, error: unknown): void
   signingKeysOnLoad(keys: number | null, error: unknown): void
   /** Fields are snake_case. */
@@ -199,6 +203,9 @@ export function createAccessLog(
   return Object.freeze({
     fileOnReload(file: string, entries: number): void {
       logger.info('file reloaded', { file, entries })
+    },
+    keysOnRevoke(names: readonly string[]): void {
+      logger.warn('keys revoked', { keys: names.length, names: names.slice(0, MAX_NAMES) })
     },
     fileOnFailure(file: string, error: unknown): void {
       logger.error('file not reloaded', { file, error: asError(error) })

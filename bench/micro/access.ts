@@ -37,7 +37,12 @@ async function openGuard(options: Partial<RelayOptions>): Promise<Guard.AccessGu
   const { AccessGuard } = await load<typeof Guard>('server/auth/guard')
   const { resolveOptions } = await load<typeof Resolve>('config/resolve')
   const { systemClock } = await load<typeof ClockModule>('clock')
-  const log = { fileOnReload: () => {}, fileOnFailure: () => {}, signingKeysOnLoad: () => {} }
+  const log = {
+    fileOnReload: () => {},
+    keysOnRevoke: () => {},
+    fileOnFailure: () => {},
+    signingKeysOnLoad: () => {},
+  }
   const { options: resolved } = resolveOptions({ overrides: { ...NO_RATES, ...options } })
   const guard = new AccessGuard(resolved, {
     clock: systemClock,

@@ -168,7 +168,7 @@ export const ACCESS_OPTIONS = {
     kind: 'enum',
     default: 'continue',
     values: ['continue', 'end'],
-    doc: 'What becomes of a session when the JWT that it began with expires. `continue`: nothing. `end`: it ends with `token_expired` and its last results, `tokenGraceSeconds` later, unless the client has sent a fresh token (`Authenticate`). API keys and tokens of `POST /v1/tokens` do not expire in a session.',
+    doc: 'What becomes of a session when the JWT that it began with expires. `continue`: nothing. `end`: it ends with `token_expired` and its last results, `tokenGraceSeconds` later, unless the client has sent a fresh token (`Authenticate`). API keys and tokens of `POST /v1/tokens` do not expire in a session; see `keyRevocation`.',
   },
   tokenGraceSeconds: {
     theme: 'access',
@@ -178,6 +178,13 @@ export const ACCESS_OPTIONS = {
     min: 0,
     max: 3600,
     doc: 'How long after that the session may go on.',
+  },
+  keyRevocation: {
+    theme: 'access',
+    kind: 'enum',
+    default: 'end',
+    values: ['end', 'continue'],
+    doc: 'What becomes of the sessions that run with an API key, or with a token given out for it, when the key is taken out of `apiKeysFile`. `end`: they end with `token_revoked` and their last results. `continue`: nothing.',
   },
   allowedOrigins: {
     theme: 'access',

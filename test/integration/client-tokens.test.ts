@@ -180,7 +180,8 @@ async function code(action: () => unknown): Promise<string> {
 t.test('tokens end by the clock, are not forged, and the table of the used is bounded', async t => {
   const clock = new ManualClock()
   const tokens = new ClientTokens(clock, 300, 10)
-  const { token } = await tokens.issue('shop', '{"expires_in_seconds":10}')
+  const shop = { name: 'shop', digest: createHash('sha256').update(KEY).digest() }
+  const { token } = await tokens.issue(shop, '{"expires_in_seconds":10}')
   t.equal(tokens.isOurs(token), true)
   t.equal(tokens.isOurs('eyJub25zZW5zZQ.a.b'), false)
   t.equal(tokens.isOurs(KEY), false)
@@ -188,7 +189,7 @@ t.test('tokens end by the clock, are not forged, and the table of the used is bo
   t.match(await tokens.verify(token), { keyName: 'shop' })
   clock.advance(2000)
   t.equal(await code(() => tokens.verify(token)), 'token_expired')
-  const forged = await new SignJWT({})
+  const forged = await new SignJWT({ key: 'x' })
     .setProtectedHeader({ alg: 'HS256', typ: 'transcribe-relay-client+jwt' })
     .setIssuer('transcribe-relay')
     .setAudience('transcribe-relay')
@@ -198,7 +199,7 @@ t.test('tokens end by the clock, are not forged, and the table of the used is bo
     .sign(randomBytes(32))
   t.equal(await code(() => tokens.verify(forged)), 'token_invalid')
   const use = async () =>
-    tokens.use(await tokens.verify((await tokens.issue('shop', '{"expires_in_seconds":60}')).token))
+    tokens.use(await tokens.verify((await tokens.issue(shop, '{"expires_in_seconds":60}')).token))
   for (let count = 0; count < 10; count += 1) t.equal(await code(use), 'taken')
   t.equal(await code(use), 'auth_unavailable', 'rather than to forget one that is still good')
   clock.advance(61_000)

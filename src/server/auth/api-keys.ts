@@ -19,12 +19,22 @@ const DIGEST_BYTES = 32
 const KEY_NAME_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._@-]{0,127}$/
 const DIGEST_PATTERN = /^[0-9a-fA-F]{64}$/
 
-export interface ApiKey {
+/** A key as it is written down. */
+export interface KeyEntry {
   /** Of the client or team it was given to. Two keys of one name are one principal: that is how a key is replaced. */
   readonly name: string
   /** SHA-256 of the key's text, 32 bytes. */
   readonly digest: Buffer
   readonly grants: Grants
+}
+
+/** Whether a key is in force. One object for the life of a key, held by the sessions that run with it. */
+export interface KeyStanding {
+  readonly isRevoked: boolean
+}
+
+export interface ApiKey extends KeyEntry {
+  readonly standing: KeyStanding
 }
 
 const keysFileSchema = z.strictObject({
@@ -41,7 +51,7 @@ const keysFileSchema = z.strictObject({
 })
 
 /** @throws AuthFileError that quotes nothing of the text: somebody may have written a key where its digest belongs. */
-export function parseKeysFile(text: string, name: string): readonly ApiKey[] {
+export function parseKeysFile(text: string, name: string): readonly KeyEntry[] {
   const result = keysFileSchema.safeParse(parseJson(text, name))
   if (!result.success) throw problemOf(result.error, name)
   const repeated = findRepeated(result.data.keys.map(key => key.sha256.toLowerCase()))
@@ -56,7 +66,7 @@ export function parseKeysFile(text: string, name: string): readonly ApiKey[] {
 }
 
 /** `name:sha256`, as in the environment; without limits. The options have checked the form. */
-export function parseKeyWord(word: string): ApiKey {
+export function parseKeyWord(word: string): KeyEntry {
   const [name = '', digest = ''] = word.split(':')
   return { name, digest: Buffer.from(digest, 'hex'), grants: NO_GRANTS_LIMIT }
 }
@@ -65,24 +75,55 @@ export function digestOf(text: string): Buffer {
   return createHash('sha256').update(text).digest()
 }
 
+interface RingKey extends KeyEntry {
+  readonly standing: { isRevoked: boolean }
+}
+
 /** The keys in force. */
 export class KeyRing {
   readonly size: number
   /** By the first four bytes of the digest: whoever knew those of a key would be no nearer to the key. */
-  readonly #byPrefix = new Map<number, readonly ApiKey[]>()
-  readonly #byName = new Map<string, ApiKey>()
+  readonly #byPrefix = new Map<number, readonly RingKey[]>()
+  readonly #byName = new Map<string, ApiKey[]>()
   /** Compared with where nothing else is, so that an unknown key costs what a known one costs. */
   readonly #nobody: readonly ApiKey[] = [
-    { name: '', digest: Buffer.alloc(DIGEST_BYTES), grants: NO_GRANTS_LIMIT },
+    {
+      name: '',
+      digest: Buffer.alloc(DIGEST_BYTES),
+      grants: NO_GRANTS_LIMIT,
+      standing: { isRevoked: false },
+    },
   ]
 
-  constructor(keys: readonly ApiKey[]) {
-    this.size = keys.length
-    for (const key of keys) {
+  /** `before`: the ring that this one takes the place of, see `revokeMissing`. */
+  constructor(entries: readonly KeyEntry[], before: KeyRing | null = null) {
+    this.size = entries.length
+    for (const entry of entries) {
+      // The same key twice, in the environment and in the file, is one: it is gone when both are.
+      const same = this.#same(entry) ?? (before === null ? undefined : before.#same(entry))
+      const key: RingKey = { ...entry, standing: same?.standing ?? { isRevoked: false } }
       const prefix = key.digest.readUInt32BE()
       this.#byPrefix.set(prefix, [...(this.#byPrefix.get(prefix) ?? []), key])
-      this.#byName.set(key.name, key)
+      const named = this.#byName.get(key.name)
+      if (named === undefined) this.#byName.set(key.name, [key])
+      else named.push(key)
     }
+  }
+
+  /**
+   * Revokes for good what is not in the ring that follows: by name and digest, so that a replaced or renamed key is gone,
+   * and one with other grants is not. Returns the names, one for each key.
+   */
+  revokeMissing(next: KeyRing): readonly string[] {
+    const names: string[] = []
+    for (const keys of this.#byPrefix.values()) {
+      for (const key of keys) {
+        if (key.standing.isRevoked || next.#same(key) !== undefined) continue
+        key.standing.isRevoked = true
+        names.push(key.name)
+      }
+    }
+    return names
   }
 
   /** The key of this text, or `null`. */
@@ -94,9 +135,14 @@ export class KeyRing {
     return found?.name === '' ? null : found
   }
 
-  /** The last key of a name: whether there still is one, and what it may do. */
-  named(name: string): ApiKey | null {
-    return this.#byName.get(name) ?? null
+  /** All keys of a name. */
+  named(name: string): readonly ApiKey[] {
+    return this.#byName.get(name) ?? []
+  }
+
+  #same({ digest, name }: KeyEntry): RingKey | undefined {
+    const candidates = this.#byPrefix.get(digest.readUInt32BE())
+    return candidates?.find(key => key.name === name && key.digest.equals(digest))
   }
 }
 

@@ -2,13 +2,15 @@
  * Short-lived tokens that this relay gives out itself: a server with an API key asks for one and hands it to a browser.
  *
  * JWTs with a secret of the relay (HS256) and a type of their own, so that neither kind passes for the other. A token says
- * whose it is; what it may do is what its key may do now, narrowed by what was asked for. A token is used once.
+ * which key it was given for; what it may do is what that key may do now, narrowed by what was asked for. A token is used
+ * once.
  */
-import { randomBytes, randomUUID } from 'node:crypto'
+import { createHmac, randomBytes, randomUUID } from 'node:crypto'
 import { decodeProtectedHeader, SignJWT } from 'jose'
 import { z } from 'zod'
 import type { Clock } from '../../clock.ts'
 import { RelayError } from '../../errors.ts'
+import type { KeyEntry } from './api-keys.ts'
 import type { Grants } from './grants.ts'
 import { grantsSchema } from './grants.ts'
 import { looksLikeJwt, readGrants, verifyToken } from './jwt.ts'
@@ -18,6 +20,9 @@ const TOKEN_TYPE = 'transcribe-relay-client+jwt'
 const SELF = 'transcribe-relay'
 const ALGORITHM = 'HS256'
 const SECRET_BYTES = 32
+/** Which of the keys of a name it was: a mark that tells who holds the token nothing about the key. */
+const KEY_CLAIM = 'key'
+const MARK_BYTES = 16
 export const MAX_SECRET_FILE_BYTES = 4096
 const DEFAULT_LIFETIME_SECONDS = 60
 /** Used tokens that are remembered until they expire. */
@@ -40,6 +45,8 @@ export interface IssuedToken {
 export interface ClientToken {
   /** Name of the API key that it was given for. */
   readonly keyName: string
+  /** Whether it was this one of that name. */
+  isGivenFor(key: Pick<KeyEntry, 'digest'>): boolean
   readonly grants: Grants
   /** `null`: may be used again. */
   readonly singleUseId: string | null
@@ -92,7 +99,7 @@ export class ClientTokens {
   }
 
   /** `body`: JSON, empty for a token that may do what the key may. @throws RelayError `invalid_request` */
-  async issue(keyName: string, body: string): Promise<IssuedToken> {
+  async issue({ digest, name }: Pick<KeyEntry, 'digest' | 'name'>, body: string): Promise<IssuedToken> {
     const { expires_in_seconds: lifetime = this.#defaultLifetime(), grants, single_use } = readRequest(body)
     if (lifetime > this.#maxLifetimeSeconds) {
       throw new RelayError('invalid_request', {
@@ -102,13 +109,14 @@ export class ClientTokens {
     const nowSeconds = Math.floor(this.#clock.now() / 1000)
     const [secret = new Uint8Array()] = this.#secrets
     const token = await new SignJWT({
+      [KEY_CLAIM]: markOf(digest, secret),
       ...(grants === undefined ? {} : { grants }),
       ...(single_use === false ? { single_use } : {}),
     })
       .setProtectedHeader({ alg: ALGORITHM, typ: TOKEN_TYPE })
       .setIssuer(SELF)
       .setAudience(SELF)
-      .setSubject(keyName)
+      .setSubject(name)
       .setJti(randomUUID())
       .setIssuedAt(nowSeconds)
       .setExpirationTime(nowSeconds + lifetime)
@@ -119,10 +127,11 @@ export class ClientTokens {
 
   /** @throws RelayError `token_invalid`, `token_expired` */
   async verify(token: string): Promise<ClientToken> {
-    const payload = await this.#verifyWithAny(token)
+    const { payload, secret } = await this.#verifyWithAny(token)
     const { exp = 0, jti = '', sub: keyName = '' } = payload
     return {
       keyName,
+      isGivenFor: ({ digest }) => payload[KEY_CLAIM] === markOf(digest, secret),
       grants: readGrants(payload['grants']),
       singleUseId: payload['single_use'] === false ? null : jti,
       expiresAtMs: exp * 1000,
@@ -152,15 +161,15 @@ export class ClientTokens {
       issuer: SELF,
       typ: TOKEN_TYPE,
       currentDate: new Date(this.#clock.now()),
-      requiredClaims: ['exp', 'sub', 'jti'],
+      requiredClaims: ['exp', 'sub', 'jti', KEY_CLAIM],
     }
     const [current = new Uint8Array(), previous] = this.#secrets
     try {
-      return await verifyToken(token, current, options)
+      return { payload: await verifyToken(token, current, options), secret: current }
     } catch (error) {
       const isForeign = error instanceof RelayError && error.code === 'token_invalid'
       if (!isForeign || previous === undefined) throw error
-      return await verifyToken(token, previous, options)
+      return { payload: await verifyToken(token, previous, options), secret: previous }
     }
   }
 
@@ -198,6 +207,10 @@ class UsedTokens {
       if (!isFull && looked >= 4) return
     }
   }
+}
+
+function markOf(digest: Buffer, secret: Uint8Array): string {
+  return createHmac('sha256', secret).update(digest).digest().subarray(0, MARK_BYTES).toString('base64url')
 }
 
 async function claimOnce(shared: SharedUsedTokens, id: string, expiresAtMs: number): Promise<void> {

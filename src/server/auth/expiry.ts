@@ -1,15 +1,23 @@
 /**
- * What the expiry of a token means for the session that it began: nothing, or the end some time later, unless a fresh token
- * came in time. Only tokens of an identity provider have an expiry in this sense: that of a token of the relay itself says
- * until when a session may begin.
+ * What becomes of a session when that with which it began is no longer good.
+ *
+ * A JWT that expires: nothing, or the end some time later, unless a fresh token came in time. (The expiry of a token of
+ * the relay itself says until when a session may begin.) An API key that is taken out: the end, at once. Both end politely:
+ * the audio so far is transcribed and its results are delivered.
  */
 import type { Clock } from '../../clock.ts'
 import { RelayError } from '../../errors.ts'
+import type { KeyStanding } from './api-keys.ts'
+import type { Principal } from './principal.ts'
 
 export interface ExpiryOptions {
   readonly tokenExpiry: 'continue' | 'end'
   readonly tokenGraceSeconds: number
+  readonly keyRevocation: 'continue' | 'end'
 }
+
+/** What the session runs with. */
+export type Validity = Pick<Principal, 'expiresAtMs' | 'standing'>
 
 /** The client is told so long before the end. */
 const WARNING_MS = 60_000
@@ -18,19 +26,24 @@ export class TokenExpiry {
   readonly #clock: Clock
   readonly #graceMs: number
   readonly #isKept: boolean
+  readonly #endsWithKey: boolean
+  /** `null`: it does not. */
   #expiresAtMs: number | null
+  #standing: KeyStanding | null
   #isWarned = false
 
-  /** `expiresAtMs`: since 1970; `null`: it does not. */
-  constructor({ tokenExpiry, tokenGraceSeconds }: ExpiryOptions, clock: Clock, expiresAtMs: number | null) {
+  constructor(options: ExpiryOptions, clock: Clock, { expiresAtMs, standing }: Validity) {
     this.#clock = clock
-    this.#graceMs = tokenGraceSeconds * 1000
-    this.#isKept = tokenExpiry === 'end'
-    this.#expiresAtMs = expiresAtMs
+    this.#graceMs = options.tokenGraceSeconds * 1000
+    this.#isKept = options.tokenExpiry === 'end'
+    this.#endsWithKey = options.keyRevocation === 'end'
+    this.#expiresAtMs = expiresAtMs ?? null
+    this.#standing = standing ?? null
   }
 
   /** `null`, or what ends the session now. */
   endOf(): RelayError | null {
+    if (this.#endsWithKey && this.#standing?.isRevoked === true) return new RelayError('token_revoked')
     if (this.#leftMs() > 0) return null
     return new RelayError('token_expired', { message: 'The token has expired, and no fresh one came.' })
   }
@@ -42,11 +55,15 @@ export class TokenExpiry {
     return true
   }
 
-  /** Returns when the session ends without another one, ms since 1970; `null`: it does not. */
-  renew(expiresAtMs: number | null): number | null {
-    this.#expiresAtMs = expiresAtMs
+  /**
+   * From now on the session runs with the fresh one. Returns when it ends without another one, ms since 1970; `null`: it
+   * does not.
+   */
+  renew({ expiresAtMs, standing }: Validity): number | null {
+    this.#expiresAtMs = expiresAtMs ?? null
+    this.#standing = standing ?? null
     this.#isWarned = false
-    return this.#isKept && expiresAtMs !== null ? expiresAtMs + this.#graceMs : null
+    return this.#isKept && this.#expiresAtMs !== null ? this.#expiresAtMs + this.#graceMs : null
   }
 
   #leftMs(): number {

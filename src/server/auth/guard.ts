@@ -112,6 +112,8 @@ export class AccessGuard implements ClientGuard {
       (query.resume ? refusalOfResume(grants) : null) ??
       this.#refusalOf(grants, query.kind === 'ready' ? query.stream : null)
     if (refusal !== null) throw refusal
+    // The file may have been read again since it was known who it is.
+    if (principal.standing?.isRevoked === true) throw keyIsGone()
     if (principal.token !== undefined) this.#tokens?.checkUnused(principal.token)
     const leave = this.#addresses.enter(handshake.remoteAddress)
     return this.#useUp(principal, this.#enter(principal, leave))
@@ -127,7 +129,7 @@ export class AccessGuard implements ClientGuard {
 
   async issueToken(handshake: Handshake, body: string): Promise<IssuedToken> {
     if (this.#tokens === null) throw new RelayError('not_found')
-    return this.#tokens.issue(this.#keyOf(handshake).name, body)
+    return this.#tokens.issue(this.#keyOf(handshake), body)
   }
 
   #keyOf(handshake: Handshake): ApiKey {
@@ -140,7 +142,9 @@ export class AccessGuard implements ClientGuard {
 
   #principalOf(token: string): Promise<Principal> | Principal {
     const key = this.#keys.find(token)
-    if (key !== null) return { name: key.name, method: 'key', grants: key.grants }
+    if (key !== null) {
+      return { name: key.name, method: 'key', grants: key.grants, standing: key.standing }
+    }
     if (this.#tokens?.isOurs(token) === true) return this.#tokenPrincipal(this.#tokens, token)
     if (this.#jwt !== null && looksLikeJwt(token)) return this.#jwt.verify(token)
     throw new RelayError('token_invalid', { detail: 'no such key' })
@@ -149,9 +153,10 @@ export class AccessGuard implements ClientGuard {
   /** A key that is gone takes its tokens with it. */
   async #tokenPrincipal(tokens: ClientTokens, text: string): Promise<Principal> {
     const token = await tokens.verify(text)
-    const key = this.#keys.named(token.keyName)
-    if (key === null) throw new RelayError('token_invalid', { detail: 'its key is gone' })
-    return { name: key.name, method: 'token', grants: narrowGrants(key.grants, token.grants), token }
+    const key = this.#keys.named(token.keyName).find(named => token.isGivenFor(named))
+    if (key === undefined) throw keyIsGone()
+    const grants = narrowGrants(key.grants, token.grants)
+    return { name: key.name, method: 'token', grants, token, standing: key.standing }
   }
 
   /** `stream`: `null` where it is not known yet. */
@@ -174,7 +179,7 @@ export class AccessGuard implements ClientGuard {
   #enter(who: Principal, leave: () => void): AdmittedClient {
     const { grants, method, name } = who
     const { clock } = this.#deps
-    const expiry = new TokenExpiry(this.#options, clock, who.expiresAtMs ?? null)
+    const expiry = new TokenExpiry(this.#options, clock, who)
     const renewals = new RateLimit(RENEWALS.perSecond, clock.monotonicMs(), RENEWALS.burst)
     const used = this.#startUsage({ grants, method, name }, leave)
     const startedMs = clock.monotonicMs()
@@ -209,7 +214,7 @@ export class AccessGuard implements ClientGuard {
       this.#tokens?.checkUnused(fresh.token)
       await this.#tokens?.use(fresh.token)
     }
-    return expiry.renew(fresh.expiresAtMs ?? null)
+    return expiry.renew(fresh)
   }
 
   /** The tokens of a key count with the key. `leave` is called where there is no room. */
@@ -263,18 +268,28 @@ export class AccessGuard implements ClientGuard {
     const { clock, log } = this.#deps
     if (apiKeysFile === null) return
     const fixed = apiKeys.map(parseKeyWord)
+    let revoked: readonly string[] = []
     const file = new WatchedFile({
       path: apiKeysFile,
       maxBytes: MAX_KEYS_FILE_BYTES,
       clock,
       onContent: (text, name) => {
-        this.#keys = new KeyRing([...fixed, ...parseKeysFile(text, name)])
+        const before = this.#keys
+        this.#keys = new KeyRing([...fixed, ...parseKeysFile(text, name)], before)
+        revoked = before.revokeMissing(this.#keys)
       },
-      onReload: name => log.fileOnReload(name, this.#keys.size),
+      onReload: name => {
+        log.fileOnReload(name, this.#keys.size)
+        if (revoked.length > 0) log.keysOnRevoke(revoked)
+      },
       onFailure: (name, error) => log.fileOnFailure(name, error),
     })
     this.#parts.push(file)
   }
+}
+
+function keyIsGone(): RelayError {
+  return new RelayError('token_invalid', { detail: 'its key is gone' })
 }
 
 async function enterAfter(using: Promise<void>, client: AdmittedClient): Promise<AdmittedClient> {

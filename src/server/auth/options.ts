@@ -32,6 +32,8 @@ export interface AccessOptions extends AddressLimitOptions, ExpiryOptions, Origi
 export interface AccessLog {
   /** A new content of a file is in force. */
   fileOnReload(file: string, entries: number): void
+  /** Keys that are no longer in the file, by name. */
+  keysOnRevoke(names: readonly string[]): void
   /** The old content stays. */
   fileOnFailure(file: string, error: unknown): void
   /** Of `jwksUrl`; `null` for an attempt that failed. */

@@ -4,6 +4,7 @@
 import type { StreamQuery } from '../../protocol/stream-request.ts'
 import type { ClientAccess } from '../../session/host.ts'
 import type { Handshake } from '../handshake.ts'
+import type { KeyStanding } from './api-keys.ts'
 import type { ClientToken, IssuedToken } from './client-tokens.ts'
 import type { Grants } from './grants.ts'
 
@@ -17,6 +18,8 @@ export interface Principal {
   readonly grants: Grants
   /** Of a token of an identity provider, ms since 1970; absent: it does not expire in the middle of a session. */
   readonly expiresAtMs?: number
+  /** Of the API key that it showed, or that its token was given for. */
+  readonly standing?: KeyStanding
   /** Of `method` token. It is used up when the client is admitted, and not when it is refused. */
   readonly token?: ClientToken
 }

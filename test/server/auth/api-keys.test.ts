@@ -35,8 +35,8 @@ t.test('keys whose digests begin alike are told apart', async t => {
     { name: 'one', digest, grants: NO_GRANTS_LIMIT },
   ])
   t.equal(ring.find('one')?.name, 'one')
-  t.equal(ring.named('twin')?.name, 'twin')
-  t.equal(ring.named('three'), null)
+  t.match(ring.named('twin'), [{ name: 'twin' }])
+  t.strictSame(ring.named('three'), [])
   t.equal(new KeyRing([]).find('one'), null)
 })
 
@@ -94,4 +94,21 @@ t.test('a wrong file is told by place and rule, and never quoted', async t => {
       t.notMatch(String(error), /plain.secret/)
     }
   }
+})
+
+t.test('a ring that follows revokes what it does not have, by name and digest, once', async t => {
+  const entry = (name: string, text: string) => ({ name, digest: digestOf(text), grants: NO_GRANTS_LIMIT })
+  const before = new KeyRing([entry('a', 'one'), entry('a', 'two'), entry('b', 'three'), entry('b', 'three')])
+  const keys = ['one', 'two', 'three'].map(text => before.find(text))
+  const revoked = () => keys.map(key => key?.standing.isRevoked)
+  const grants = { ...NO_GRANTS_LIMIT, concurrentSessions: 1 }
+  const next = new KeyRing([{ ...entry('a', 'two'), grants }, entry('b', 'three')], before)
+  t.strictSame(before.revokeMissing(next), ['a'], 'the same key twice is there as long as one of them is')
+  t.strictSame(revoked(), [true, false, false])
+  t.equal(next.find('two')?.standing, keys[1]?.standing)
+  const renamed = new KeyRing([entry('c', 'two')], next)
+  t.strictSame(next.revokeMissing(renamed), ['a', 'b'])
+  t.strictSame(before.revokeMissing(renamed), [], 'told once')
+  t.strictSame(revoked(), [true, true, true])
+  t.equal(renamed.find('two')?.standing.isRevoked, false)
 })
