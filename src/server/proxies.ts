@@ -25,7 +25,7 @@ export interface AddressClaims {
   readonly forwardedFor: string | undefined
 }
 
-/** More proxies in a row are nobody's network. */
+/** More proxies in a row are nobody's network. The list may be longer: what is on the left is the client's. */
 const MAX_HOPS = 32
 
 export class ClientAddresses {
@@ -46,16 +46,15 @@ export class ClientAddresses {
     return this.#readForwarded(forwardedFor) ?? sender
   }
 
-  /** The rightmost that is no proxy; the leftmost where all are. `null` for a list with anything else in it before that. */
+  /** The rightmost that is no proxy; the leftmost where all are. `null` for what cannot be read before that. */
   #readForwarded(list: string): string | null {
-    const hops = list.split(',', MAX_HOPS + 1)
-    if (hops.length > MAX_HOPS) return null
     let address: string | null = null
-    for (const hop of hops.toReversed()) {
+    const hops = list.split(',')
+    for (const hop of hops.slice(-MAX_HOPS).toReversed()) {
       address = parseAddress(hop.trim())
       if (address === null || !this.#isProxy(address)) return address
     }
-    return address
+    return hops.length > MAX_HOPS ? null : address
   }
 
   #isProxy(address: string): boolean {
