@@ -10,8 +10,9 @@ const PATH_SHAPE = 'a path of at most 255 printable characters'
 const CLAIM_PATTERN = /^[\x21-\x7e]{1,255}$/
 const CLAIM_SHAPE = 'at most 255 printable characters without blanks'
 
+/** No browser writes the port of the scheme (RFC 6454 §6.1): with it an origin would never match. */
 const ORIGIN_PATTERN =
-  /^(?:\*|loopback|https?:\/\/(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]{2,39}\])(?::\d{1,5})?)$/
+  /^(?!http:.*:80$|https:.*:443$)(?:\*|loopback|https?:\/\/(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:]{2,39}\])(?::\d{1,5})?)$/
 
 export const ACCESS_OPTIONS = {
   auth: {
@@ -192,7 +193,8 @@ export const ACCESS_OPTIONS = {
     default: ['loopback'],
     pattern: ORIGIN_PATTERN,
     maxItems: 256,
-    shape: 'an origin as browsers send it, like https://app.example.com, or loopback, or *',
+    shape:
+      'an origin as browsers send it, like https://app.example.com (without :443, no / at the end), or loopback, or *',
     doc: 'Web pages that may connect, by their origin: scheme, host and port exactly as the browser sends them. `loopback` is every page of `localhost`, `127.0.0.1` and `[::1]`; `*` every page but those of files and sandboxes, whose origin is `null`. Others get `origin_denied`.',
   },
   allowMissingOrigin: {

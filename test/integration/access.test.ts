@@ -208,6 +208,11 @@ t.test('pages come in by their exact origin and no other (AU-15)', async t => {
   }
   const strict = await startWorld(t, { relay: { allowedOrigins, allowMissingOrigin: false } })
   t.equal((await knock(t, strict.port)).code, 'origin_denied')
+  for (const never of ['https://good.example:443', 'http://good.example:80', 'https://good.example/']) {
+    const problem = { name: 'ConfigError', message: /browsers send it/ }
+    t.throws(() => createRelay({ region: 'us-east-1', allowedOrigins: [never] }), problem, never)
+  }
+  createRelay({ region: 'us-east-1', allowedOrigins: ['http://good.example:443', 'https://good.example:80'] })
 })
 
 t.test(
