@@ -97,6 +97,7 @@ t.test('a token that is refused for another reason is not used up', async t => {
 
 t.test('who asks for a token wrongly gets none', async t => {
   const world = await startTokens(t)
+  const longNames = Array.from({ length: 100 }, () => 'x'.repeat(25))
   const table: [string, unknown, Record<string, string>, number, string][] = [
     ['without a key', '', { authorization: '' }, 401, 'token_missing'],
     ['with a wrong key', '', { authorization: 'Bearer nonsense' }, 401, 'token_invalid'],
@@ -107,6 +108,7 @@ t.test('who asks for a token wrongly gets none', async t => {
     ['with unknown grants', { grants: { admin: true } }, {}, 400, 'invalid_request'],
     ['with no JSON', '{', {}, 400, 'invalid_request'],
     ['with a list', [], {}, 400, 'invalid_request'],
+    ['that no header could carry', { grants: { languages: longNames } }, {}, 400, 'invalid_request'],
     ['with a large body', `"${'x'.repeat(9000)}"`, {}, 400, 'invalid_request'],
   ]
   for (const [what, body, headers, status, code] of table) {

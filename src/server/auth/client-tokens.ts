@@ -23,6 +23,8 @@ const SECRET_BYTES = 32
 /** Which of the keys of a name it was: a mark that tells who holds the token nothing about the key. */
 const KEY_CLAIM = 'key'
 const MARK_BYTES = 16
+/** All headers of a handshake have 4 KiB together (the native parser), and a browser adds some of its own. */
+const MAX_TOKEN_CHARS = 3000
 export const MAX_SECRET_FILE_BYTES = 4096
 const DEFAULT_LIFETIME_SECONDS = 60
 /** Used tokens that are remembered until they expire. */
@@ -121,6 +123,11 @@ export class ClientTokens {
       .setIssuedAt(nowSeconds)
       .setExpirationTime(nowSeconds + lifetime)
       .sign(secret)
+    if (token.length > MAX_TOKEN_CHARS) {
+      throw new RelayError('invalid_request', {
+        message: `The token must have at most ${MAX_TOKEN_CHARS} characters, got ${token.length}: ask for shorter grants.`,
+      })
+    }
     const expiresAt = new Date((nowSeconds + lifetime) * 1000).toISOString()
     return { token, expires_at: expiresAt, expires_in_seconds: lifetime }
   }

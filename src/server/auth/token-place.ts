@@ -39,7 +39,8 @@ export function checkToken(text: string): string {
 
 /** The query of the handshake without the token. */
 export function withoutToken(query: string): string {
-  if (!query.includes(TOKEN_PARAMETER)) return query
+  // A name may be escaped too.
+  if (!query.includes(TOKEN_PARAMETER) && !query.includes('%')) return query
   const parameters = new URLSearchParams(query)
   parameters.delete(TOKEN_PARAMETER)
   return parameters.toString()
@@ -53,6 +54,5 @@ function readAuthorization(header: string | undefined): readonly string[] {
 
 function readSubprotocol(header: string | undefined): readonly string[] {
   const offered = (header ?? '').split(',').map(name => name.trim())
-  const place = offered.indexOf(TOKEN_SUBPROTOCOL)
-  return place < 0 ? [] : [offered[place + 1] ?? '']
+  return offered.flatMap((name, place) => (name === TOKEN_SUBPROTOCOL ? [offered[place + 1] ?? ''] : []))
 }

@@ -43,6 +43,8 @@ t.test('a token is read from each of its places, and nothing else is taken for o
     ['Bearer, abc', null],
     ['bearer', '! token_invalid'],
     ['bearer, ', '! token_invalid'],
+    ['bearer, abc, bearer, abc', '! invalid_request'],
+    ['bearer, bearer, abc', '! invalid_request'],
   ]
   for (const [offer, expected] of subprotocols)
     t.equal(read({ 'sec-websocket-protocol': offer }), expected, offer)
@@ -65,6 +67,7 @@ t.test('two places are one too many, also with the same token', async t => {
 t.test('the token is taken out of the query, and nothing else', async t => {
   t.equal(withoutToken('words=true&token=a&partials=false'), 'words=true&partials=false')
   t.equal(withoutToken('token=a'), '')
+  t.equal(withoutToken('%74oken=a&words=true'), 'words=true', 'whose name is escaped')
   t.equal(withoutToken('vocabulary-name=a%20token'), 'vocabulary-name=a+token')
   t.equal(withoutToken('words=true'), 'words=true')
 })
