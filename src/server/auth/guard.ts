@@ -31,7 +31,7 @@ import { createJwtParts } from './jwt-setup.ts'
 import type { AccessLog, AccessOptions } from './options.ts'
 import { OriginList } from './origins.ts'
 import type { AdmittedClient, ClientGuard, Principal } from './principal.ts'
-import { TokenExpiry } from './expiry.ts'
+import { RevokedEnds, TokenExpiry } from './expiry.ts'
 import { ownerOf } from './principal.ts'
 import { RateLimit } from './rate-limit.ts'
 import { checkToken, readToken, withoutToken } from './token-place.ts'
@@ -58,6 +58,7 @@ export class AccessGuard implements ClientGuard {
   readonly #origins: OriginList
   readonly #addresses: AddressLimits
   readonly #ledger: UsageLedger
+  readonly #revokedEnds = new RevokedEnds()
   readonly #isOpen: boolean
   readonly #takesTokens: boolean
   /** What has to be read before clients come, and ended with the relay. */
@@ -179,7 +180,7 @@ export class AccessGuard implements ClientGuard {
   #enter(who: Principal, leave: () => void): AdmittedClient {
     const { grants, method, name } = who
     const { clock } = this.#deps
-    const expiry = new TokenExpiry(this.#options, clock, who)
+    const expiry = new TokenExpiry(this.#options, clock, who, this.#revokedEnds)
     const renewals = new RateLimit(RENEWALS.perSecond, clock.monotonicMs(), RENEWALS.burst)
     const used = this.#startUsage({ grants, method, name }, leave)
     const startedMs = clock.monotonicMs()
@@ -188,7 +189,7 @@ export class AccessGuard implements ClientGuard {
       method,
       regions: grants.regions,
       refusalOf: (stream: StreamRequest) => this.#refusalOf(grants, stream),
-      endOf: (nowMs: number) => expiry.endOf() ?? this.#endOf(grants, used, nowMs - startedMs, nowMs),
+      endOf: (nowMs: number) => expiry.endOf(nowMs) ?? this.#endOf(grants, used, nowMs - startedMs, nowMs),
       takeWarning: () => (expiry.takeWarning() ? ('token_expiring' as const) : null),
       renew: async (token: string) => {
         if (renewals.take(clock.monotonicMs()) > 0) throw new RelayError('rate_limited')
