@@ -49,6 +49,9 @@ export class TokenRequest {
     this.#response.onAborted(() => this.#settle())
     try {
       if (refusal !== null) throw refusal
+      if (this.#hasTwoLengths) {
+        throw new RelayError('invalid_request', { message: 'Content-Length must be given once.' })
+      }
       this.#guard.screen(this.#handshake)
     } catch (error) {
       this.#refuse(error)
@@ -96,8 +99,13 @@ export class TokenRequest {
     reportRefusal(this.#settings, this.#handshake, error, null)
     reportHandshake(this.#settings, 'rejected', error.code, null)
     const refusal = httpRefusal(error, this.#handshake.sessionId)
-    if (this.#settings.addresses.isOneRequest) answerAlone(this.#response, refusal)
+    if (this.#settings.addresses.isOneRequest || this.#hasTwoLengths) answerAlone(this.#response, refusal)
     else writeRefusal(this.#response, refusal)
+  }
+
+  /** A proxy in front may believe the other one, and what follows would be a request here (RFC 9112 §6.3). */
+  get #hasTwoLengths(): boolean {
+    return this.#handshake.headers.get('content-length')?.includes(',') ?? false
   }
 
   #settle(): void {

@@ -140,6 +140,18 @@ t.test('a body that does not come is not waited for', async t => {
   t.equal((await ask(world)).status, 201)
 })
 
+t.test('a body of two lengths is none, and nothing behind it is heard', async t => {
+  const world = await startTokens(t)
+  const raw = await RawSocket.connect(world.port)
+  t.teardown(() => raw.destroy())
+  raw.write(
+    `POST /v1/tokens HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${KEY}\r\nContent-Length: 2\r\nContent-Length: 40\r\n\r\n{}`,
+  )
+  const answer = await raw.readAnswer()
+  t.strictSame([answer.status, /Content-Length/.test(answer.body)], [400, true])
+  t.match(await raw.readEnd(), Object)
+})
+
 t.test('a key that is gone takes its tokens with it', async t => {
   const world = await startTokens(t)
   const { body } = await ask(world)
