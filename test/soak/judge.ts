@@ -37,6 +37,8 @@ export interface SoakVerdict {
 /** Of the samples: caches fill, code is compiled. */
 const WARM_UP_SHARE = 1 / 3
 const MIN_SAMPLES = 4
+/** Of the samples after the warm-up, at each end: what is compared to tell growth. */
+const END_SHARE = 1 / 4
 const MAX_MB_PER_HOUR = 1
 /** Much less than a session's objects: what a session may leave behind is nothing. */
 const MAX_BYTES_PER_SESSION = 400
@@ -56,8 +58,8 @@ export function judgeSoak(samples: readonly SoakSample[]): SoakVerdict {
   }
   const live = slopeOf(settled, liveBytesOf)
   const rss = slopeOf(settled, rssBytesOf)
-  const grownBytes = last.liveBytes - first.liveBytes
-  const sessions = last.sessions - first.sessions
+  const grownBytes = growthOf(settled, liveBytesOf)
+  const sessions = growthOf(settled, sample => sample.sessions)
   const problems: string[] = []
   for (const { bytesOf, name, noiseBytes, slope } of [
     { name: 'live memory', slope: live, bytesOf: liveBytesOf, noiseBytes: LIVE_NOISE_BYTES },
@@ -65,7 +67,7 @@ export function judgeSoak(samples: readonly SoakSample[]): SoakVerdict {
   ]) {
     const { mbPerHour, uncertainty } = slope
     const isCertain = mbPerHour - uncertainty > MAX_MB_PER_HOUR
-    if (isCertain && bytesOf(last) - bytesOf(first) > noiseBytes) {
+    if (isCertain && growthOf(settled, bytesOf) > noiseBytes) {
       problems.push(`${name} grows by ${mbPerHour.toFixed(1)} ± ${uncertainty.toFixed(1)} MB/h`)
     }
   }
@@ -97,6 +99,21 @@ function liveBytesOf({ liveBytes }: SoakSample): number {
 
 function rssBytesOf({ rssBytes }: SoakSample): number {
   return rssBytes
+}
+
+/**
+ * From the median of the first samples to that of the last: one sample that was taken after a bad minute, with the pools of
+ * memory full, is no growth.
+ */
+function growthOf(samples: readonly SoakSample[], valueOf: (sample: SoakSample) => number): number {
+  const count = Math.max(1, Math.floor(samples.length * END_SHARE))
+  return medianOf(samples.slice(-count).map(valueOf)) - medianOf(samples.slice(0, count).map(valueOf))
+}
+
+function medianOf(values: readonly number[]): number {
+  const sorted = values.toSorted((one, other) => one - other)
+  const middle = (sorted.length - 1) / 2
+  return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2
 }
 
 /** Least squares. */

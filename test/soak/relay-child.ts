@@ -48,9 +48,9 @@ answer({
   logLines: () => logLines,
   sample: async (): Promise<Holdings> => {
     await collect()
-    const { arrayBuffers, external, heapUsed, rss } = process.memoryUsage()
+    const { external, heapUsed, rss } = process.memoryUsage()
     return {
-      liveBytes: heapUsed + external + arrayBuffers,
+      liveBytes: heapUsed + external,
       rssBytes: rss,
       descriptors: readdirSync('/proc/self/fd').length,
       resources: countByName(process.getActiveResourcesInfo()),

@@ -80,7 +80,8 @@ export async function runSoak(t: Closing, options: SoakOptions): Promise<SoakRep
     samples.push(sample)
     log(
       `${sample.seconds.toFixed(0)} s: ${sample.sessions} sessions, live ${megabytes(sample.liveBytes)}, ` +
-        `RSS ${megabytes(sample.rssBytes)}, ${sample.descriptors} descriptors, ${JSON.stringify(sample.resources)}`,
+        `RSS ${megabytes(sample.rssBytes)}, ${sample.descriptors} descriptors, ${JSON.stringify(sample.resources)}, ` +
+        `bad: ${badEnds(crowd).join(', ') || 'none'}`,
     )
   }
   const metrics = await scrapeMetrics(opsUrl)
@@ -88,10 +89,9 @@ export async function runSoak(t: Closing, options: SoakOptions): Promise<SoakRep
   for (const [series, value] of metrics) if (series.startsWith('rollovers_total')) rollovers += value
   await relay.ask('stop')
   const verdict = judgeSoak(samples)
-  const bad = Object.keys(crowd.ends).filter(end => !GOOD_ENDS.has(end))
   return {
     ...verdict,
-    problems: [...verdict.problems, ...bad.map(end => `${crowd.ends[end] ?? 0} sessions ended with ${end}`)],
+    problems: [...verdict.problems, ...badEnds(crowd)],
     started: crowd.started,
     ends: crowd.ends,
     rollovers,
@@ -100,6 +100,12 @@ export async function runSoak(t: Closing, options: SoakOptions): Promise<SoakRep
 
 /** What the relay says, and what clients see of their own ends. */
 const GOOD_ENDS: ReadonlySet<string> = new Set(['1000 normal', '1000', '1005', '1006'])
+
+function badEnds({ ends }: Crowd): readonly string[] {
+  return Object.entries(ends).flatMap(([end, count]) =>
+    GOOD_ENDS.has(end) ? [] : [`${count} sessions ended with ${end}`],
+  )
+}
 
 /** Until the relay has no session and no stream any more. */
 async function settle(opsUrl: string): Promise<void> {
