@@ -40,7 +40,7 @@ const MIN_SAMPLES = 4
 /** Of the samples after the warm-up, at each end: what is compared to tell growth. */
 const END_SHARE = 1 / 4
 const MAX_MB_PER_HOUR = 1
-/** Much less than a session's objects: what a session may leave behind is nothing. */
+/** Much less than a session's objects: what a session may leave behind is nothing. Certain, as above. */
 const MAX_BYTES_PER_SESSION = 400
 /** Code is still being compiled after any warm-up, and an allocator keeps what it may need again. */
 const LIVE_NOISE_BYTES = 1_000_000
@@ -58,8 +58,8 @@ export function judgeSoak(samples: readonly SoakSample[]): SoakVerdict {
   }
   const live = slopeOf(settled, liveBytesOf)
   const rss = slopeOf(settled, rssBytesOf)
-  const grownBytes = growthOf(settled, liveBytesOf)
-  const sessions = growthOf(settled, sample => sample.sessions)
+  const each = fitLine(settled.map(({ liveBytes, sessions }) => ({ x: sessions, y: liveBytes })))
+  const leastBytes = each.slope - each.uncertainty
   const problems: string[] = []
   for (const { bytesOf, name, noiseBytes, slope } of [
     { name: 'live memory', slope: live, bytesOf: liveBytesOf, noiseBytes: LIVE_NOISE_BYTES },
@@ -71,8 +71,9 @@ export function judgeSoak(samples: readonly SoakSample[]): SoakVerdict {
       problems.push(`${name} grows by ${mbPerHour.toFixed(1)} ± ${uncertainty.toFixed(1)} MB/h`)
     }
   }
-  if (grownBytes > LIVE_NOISE_BYTES && grownBytes > sessions * MAX_BYTES_PER_SESSION) {
-    problems.push(`each of ${sessions} sessions left ${Math.round(grownBytes / sessions)} bytes behind`)
+  if (leastBytes > MAX_BYTES_PER_SESSION && growthOf(settled, liveBytesOf) > LIVE_NOISE_BYTES) {
+    const bytes = `${Math.round(each.slope)} ± ${Math.round(each.uncertainty)} bytes`
+    problems.push(`each of ${last.sessions - first.sessions} sessions left ${bytes} behind`)
   }
   for (const name of ['descriptors', 'listeners'] as const) {
     if (last[name] > first[name] + MAX_MORE_RESOURCES) {
@@ -89,7 +90,7 @@ export function judgeSoak(samples: readonly SoakSample[]): SoakVerdict {
     sessions: last.sessions,
     live,
     rss,
-    bytesPerSession: sessions === 0 ? 0 : grownBytes / sessions,
+    bytesPerSession: each.slope,
   }
 }
 
@@ -116,19 +117,27 @@ function medianOf(values: readonly number[]): number {
   return ((sorted[Math.floor(middle)] ?? 0) + (sorted[Math.ceil(middle)] ?? 0)) / 2
 }
 
-/** Least squares. */
 function slopeOf(samples: readonly SoakSample[], bytesOf: (sample: SoakSample) => number): Slope {
-  const points = samples.map(sample => ({ hours: sample.seconds / 3600, mb: bytesOf(sample) / MB }))
-  const meanHours = points.reduce((sum, { hours }) => sum + hours, 0) / points.length
-  const meanMb = points.reduce((sum, { mb }) => sum + mb, 0) / points.length
-  const spread = points.reduce((sum, { hours }) => sum + (hours - meanHours) ** 2, 0)
-  const mbPerHour =
-    points.reduce((sum, { hours, mb }) => sum + (hours - meanHours) * (mb - meanMb), 0) / spread
-  const residue = points.reduce(
-    (sum, { hours, mb }) => sum + (mb - meanMb - mbPerHour * (hours - meanHours)) ** 2,
-    0,
+  const { slope, uncertainty } = fitLine(
+    samples.map(sample => ({ x: sample.seconds / 3600, y: bytesOf(sample) / MB })),
   )
+  return { mbPerHour: slope, uncertainty }
+}
+
+interface Point {
+  readonly x: number
+  readonly y: number
+}
+
+/** Least squares, with half of the 95 % interval of the slope. */
+function fitLine(points: readonly Point[]): { slope: number; uncertainty: number } {
+  const meanX = points.reduce((sum, { x }) => sum + x, 0) / points.length
+  const meanY = points.reduce((sum, { y }) => sum + y, 0) / points.length
+  const spread = points.reduce((sum, { x }) => sum + (x - meanX) ** 2, 0)
+  if (spread === 0) return { slope: 0, uncertainty: Infinity }
+  const slope = points.reduce((sum, { x, y }) => sum + (x - meanX) * (y - meanY), 0) / spread
+  const residue = points.reduce((sum, { x, y }) => sum + (y - meanY - slope * (x - meanX)) ** 2, 0)
   // Twice the standard error, a little more for the few samples of a short run.
   const width = 1.96 + 6 / (points.length - 2)
-  return { mbPerHour, uncertainty: width * Math.sqrt(residue / (points.length - 2) / spread) }
+  return { slope, uncertainty: width * Math.sqrt(residue / (points.length - 2) / spread) }
 }
