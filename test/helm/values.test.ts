@@ -42,12 +42,12 @@ const REFUSED: readonly (readonly [values: Readonly<Record<string, unknown>>, me
   [{ extraEnv: [{ name: 'RELAY_PORT', value: '1' }] }, /extraEnv/],
   [{ service: { type: 'ExternalName' } }, /service.*type/s],
   [
-    { terminationGracePeriodSeconds: 309 },
-    /terminationGracePeriodSeconds is 309, must be at least 310: preStopSeconds 10 \+/,
+    { terminationGracePeriodSeconds: 314 },
+    /terminationGracePeriodSeconds is 314, must be at least 315: preStopSeconds 10 \+/,
   ],
   [
     { terminationGracePeriodSeconds: 30, config: { drainTimeoutMs: 10_000 } },
-    /terminationGracePeriodSeconds is 30, must be at least 50/,
+    /terminationGracePeriodSeconds is 30, must be at least 55/,
   ],
   [
     { autoscaling: { enabled: true }, keda: { enabled: true, prometheusAddress: 'http://p' } },
@@ -170,15 +170,16 @@ if (hasHelm(t)) {
   })
 
   t.test('the grace period is what stopping takes, whatever the drain', async t => {
-    for (const [preStopSeconds, drainTimeoutMs, drainSpreadMs, flushTimeoutMs] of [
-      [0, 0, 0, 100],
-      [10, 270_000, 5000, 10_000],
-      [180, 1, 1, 1999],
-      [600, 14_400_000, 600_000, 120_000],
+    for (const [preStopSeconds, drainTimeoutMs, drainSpreadMs, flushTimeoutMs, clientCloseTimeoutMs] of [
+      [0, 0, 0, 100, null],
+      [10, 270_000, 5000, 10_000, null],
+      [180, 1, 1, 1999, 1000],
+      [600, 14_000_000, 200_000, 20_000, 60_000],
     ] as const) {
-      const stoppingMs = drainTimeoutMs + drainSpreadMs + flushTimeoutMs
-      const needed = preStopSeconds + Math.ceil(stoppingMs / 1000) + 15
-      const values = { preStopSeconds, config: { drainTimeoutMs, drainSpreadMs, flushTimeoutMs } }
+      const stoppingMs = drainTimeoutMs + drainSpreadMs + flushTimeoutMs + (clientCloseTimeoutMs ?? 16_000)
+      const needed = preStopSeconds + Math.ceil(stoppingMs / 1000) + 4
+      const close = clientCloseTimeoutMs === null ? {} : { clientCloseTimeoutMs }
+      const values = { preStopSeconds, config: { drainTimeoutMs, drainSpreadMs, flushTimeoutMs, ...close } }
       t.equal(relayPod(render({ values })).pod.terminationGracePeriodSeconds, needed)
       const exact = { ...values, terminationGracePeriodSeconds: needed }
       if (needed <= 15_000)

@@ -90,8 +90,9 @@ app.kubernetes.io/managed-by: {{ $.Release.Service }}
 {{/* Seconds that stopping can take: the wait for load balancers, the drain, its spread, the last results, and the closing handshakes. */}}
 {{- define "transcribe-relay.stopSeconds" -}}
 {{- $config := .Values.config -}}
-{{- $ms := add (int64 $config.drainTimeoutMs) (int64 $config.drainSpreadMs) (int64 $config.flushTimeoutMs) -}}
-{{- add (int64 .Values.preStopSeconds) (div (add $ms 999) 1000) 15 -}}
+{{- $closeMs := int64 (default 16000 $config.clientCloseTimeoutMs) -}}
+{{- $ms := add (int64 $config.drainTimeoutMs) (int64 $config.drainSpreadMs) (int64 $config.flushTimeoutMs) $closeMs -}}
+{{- add (int64 .Values.preStopSeconds) (div (add $ms 999) 1000) 4 -}}
 {{- end -}}
 
 {{- define "transcribe-relay.gracePeriodSeconds" -}}
