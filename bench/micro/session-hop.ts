@@ -107,8 +107,6 @@ export async function openSessionHop(queryString: string, metrics: SessionMetric
         hop.lastFrame = message
       },
       bufferedBytes: () => 0,
-      pause() {},
-      resume() {},
       close() {},
       terminate() {},
     },

@@ -110,6 +110,11 @@ export class AudioSender {
     return this.#buffer.hasUnsent
   }
 
+  /** Audio that is kept on top of what usually is: the client is about to send it at once. */
+  get expectedBytes(): number {
+    return this.#buffer.expectedBytes
+  }
+
   /** Position up to which some stream got the audio. */
   get onceSentSeconds(): number {
     return this.#buffer.onceSentByte / this.#parameters.bytesPerSecond
@@ -173,13 +178,17 @@ export class AudioSender {
   attach(sink: AudioSink, isReplay: boolean, nowMs: number): void {
     this.#sink = sink
     this.#endsSink = false
-    this.#pace = isReplay || nowMs < this.#catchUpUntilMs ? this.#replayPace(nowMs) : null
+    this.#pace = isReplay || this.expectedBytes > 0 ? this.#replayPace(nowMs) : null
     this.pump(nowMs)
   }
 
-  /** A client is back, and what it could not send is about to come at once: the stream gets it at the pace of a replay. */
-  catchUp(nowMs: number): void {
+  /**
+   * What a client could not send is about to come at once: the stream gets it at the pace of a replay. So much more than usual
+   * is kept until it has.
+   */
+  catchUp(backlogBytes: number, nowMs: number): void {
     this.#catchUpUntilMs = nowMs + CATCH_UP_MS
+    this.#buffer.expect(backlogBytes)
     if (this.#sink !== null) this.#pace ??= this.#replayPace(nowMs)
   }
 
@@ -196,8 +205,14 @@ export class AudioSender {
     if (sink === null) return
     while (this.#buffer.hasUnsent && this.#pace?.isDue(nowMs) !== false) this.#sendNext(sink)
     if (this.#buffer.hasUnsent) return
-    if (nowMs >= this.#catchUpUntilMs) this.#pace = null
-    if (this.#endsSink) sink.end()
+    if (nowMs >= this.#catchUpUntilMs) {
+      this.#pace = null
+      this.#buffer.expectNoMore()
+    }
+    if (!this.#endsSink) return
+    sink.end()
+    // Nothing may follow the end, whatever comes to light of the audio.
+    this.detach()
   }
 
   /** Small pieces do not wait for more audio for longer than a chunk. */
@@ -278,7 +293,8 @@ export class AudioSender {
     if (isPcm) this.timeline.addAudio(audioBytes / bytesPerSecond, this.#nowMs)
     this.#buffer.append(frame, audioBytes)
     this.#tookAtMs = this.#nowMs
-    if (this.#sink !== null && this.#pace === null) this.#sendNext(this.#sink)
+    // At a pace the next one may be an older one.
+    if (this.#sink !== null && this.#pace?.isDue(this.#nowMs) !== false) this.#sendNext(this.#sink)
   }
 
   #replayPace(nowMs: number): ReplayPace {

@@ -31,8 +31,8 @@ export class MessageBudget {
     return quietMs
   }
 
-  /** The messages of `awayMs` may come at once. */
-  grant(awayMs: number): void {
-    this.#bucket.grant((this.#messagesPerSecond * awayMs) / 1000)
+  /** The messages of `awayMs` may come at once. To be called before the first of them is taken. */
+  grant(awayMs: number, nowMs: number): void {
+    this.#bucket.grant((this.#messagesPerSecond * awayMs) / 1000, nowMs)
   }
 }

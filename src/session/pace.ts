@@ -25,19 +25,30 @@ export class TokenBucket {
     this.#filledAtMs = nowMs
   }
 
-  /** Tokens above the capacity, taken before all others: once, and not on top of what is left of the last time. */
-  grant(tokens: number): void {
-    this.#granted = Math.max(this.#granted, tokens)
+  /**
+   * Tokens above the capacity, taken before all others: once, not on top of what is left of the last time, and less what the
+   * bucket itself was given since the last `take`, because that is of the same time.
+   */
+  grant(tokens: number, nowMs: number): void {
+    const refilled = this.#refill(nowMs)
+    this.#granted = Math.max(this.#granted, tokens - refilled)
   }
 
   /** Takes `tokens` whether they are there or not; a bucket below zero is `empty`. */
   take(tokens: number, nowMs: number): BucketLevel {
-    const refilled = this.#tokens + (nowMs - this.#filledAtMs) * this.#tokensPerMs
-    this.#filledAtMs = nowMs
+    this.#refill(nowMs)
     const granted = Math.min(this.#granted, tokens)
     this.#granted -= granted
-    this.#tokens = Math.min(refilled, this.#capacity) - (tokens - granted)
+    this.#tokens -= tokens - granted
     if (this.#tokens < 0) return 'empty'
     return this.#tokens < this.#capacity / 2 ? 'low' : 'full'
+  }
+
+  /** Returns how many tokens were missing and are there again. */
+  #refill(nowMs: number): number {
+    const before = this.#tokens
+    this.#tokens = Math.min(before + (nowMs - this.#filledAtMs) * this.#tokensPerMs, this.#capacity)
+    this.#filledAtMs = nowMs
+    return this.#tokens - before
   }
 }

@@ -63,9 +63,6 @@ export interface UpstreamPort {
   send(message: Uint8Array): void
   /** Bytes accepted by `send` that the kernel has not taken yet. */
   bufferedBytes(): number
-  /** Stops and restarts reading, so that a slow client slows the upstream. */
-  pause(): void
-  resume(): void
   /** Closing handshake with 1000, ended by force after a bounded time. */
   close(): void
   /** Ends the connection at once. */

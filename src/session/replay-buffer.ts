@@ -54,6 +54,7 @@ export class ReplayBuffer {
   #keepBytes: number
   #catchUpByte = 0
   #fallenLoudBytes = 0
+  #expectedBytes = 0
 
   /** `memory`: where the frames that are appended were taken from. */
   constructor(sizes: ReplaySizes, memory: RecycledBuffers) {
@@ -65,6 +66,19 @@ export class ReplayBuffer {
   /** Bytes that wait to be sent, framing included. */
   get unsentFrameBytes(): number {
     return this.#unsentFrameBytes
+  }
+
+  get expectedBytes(): number {
+    return this.#expectedBytes
+  }
+
+  /** So much more may be kept while it goes nowhere, until `expectNoMore`. */
+  expect(bytes: number): void {
+    this.#expectedBytes = Math.max(this.#expectedBytes, bytes)
+  }
+
+  expectNoMore(): void {
+    this.#expectedBytes = 0
   }
 
   get hasUnsent(): boolean {
@@ -161,7 +175,7 @@ export class ReplayBuffer {
     }
     // Times of results are rounded: what no stream had is never covered.
     this.#cutBefore(Math.min(fromByte, this.#onceSentByte))
-    this.#keepBytes = this.#sizes.maxBytes
+    this.#keepBytes = this.#sizes.maxBytes + this.#expectedBytes
     this.#catchUpByte = this.#endByte
     return this.startByte
   }
@@ -169,7 +183,8 @@ export class ReplayBuffer {
   /** To be called while no stream takes audio. Returns how many bytes fell out that no stream ever got. */
   trim(): number {
     const before = this.neverSentBytes
-    while (this.#endByte - this.startByte > this.#sizes.maxBytes && !this.isEmpty) {
+    const maxBytes = this.#sizes.maxBytes + this.#expectedBytes
+    while (this.#endByte - this.startByte > maxBytes && !this.isEmpty) {
       this.#countFallen()
       this.#dropFirst()
     }

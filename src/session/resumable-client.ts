@@ -64,6 +64,9 @@ interface Connection {
   isCatchingUp: boolean
 }
 
+/** A session that is over waits so long for a client that is still reading what it missed. */
+export const LAST_READ_MS = 10_000
+
 /** Without a close code, by the code that the protocol asks for, or by one of its own: the client is done. */
 const NO_STATUS_CODE = 1005
 const CLOSE_NORMAL = 1000
@@ -77,6 +80,8 @@ export class ResumableClient implements ClientPort {
   #connection: Connection | null = null
   /** How the session told its client to go; `null`: it goes on. */
   #ending: { readonly closeCode: number; readonly reason: string } | null = null
+  /** Since when it has been told to go, or was last back after that. */
+  #endingAtMs = Infinity
   #isSessionClosed = false
   #isOver = false
   /** How the last socket was lost. */
@@ -153,6 +158,7 @@ export class ResumableClient implements ClientPort {
       return
     }
     const { resumeAckMs } = this.#context.limits
+    if (nowMs - this.#endingAtMs >= LAST_READ_MS) this.#hangUp()
     if (this.#ending !== null || this.#audioBytes === this.#ackedBytes || !this.#context.tokens.areIssued)
       return
     if (nowMs - this.#ackedAtMs < resumeAckMs || this.#connection.port.bufferedBytes() > 0) return
@@ -175,6 +181,7 @@ export class ResumableClient implements ClientPort {
 
   /** Only while the session is closed: makes room for others. */
   forget(): void {
+    this.#hangUp()
     this.#forget()
   }
 
@@ -220,6 +227,7 @@ export class ResumableClient implements ClientPort {
 
   close(closeCode: number, reason: string): void {
     this.#ending = { closeCode, reason }
+    this.#endingAtMs = this.#context.clock.monotonicMs()
     if (this.#connection?.isCatchingUp === false) this.#connection.port.close(closeCode, reason)
   }
 
@@ -228,6 +236,7 @@ export class ResumableClient implements ClientPort {
   #connect(port: ClientPort, isCatchingUp: boolean, session: ResumableSession): ClientListener {
     const connection: Connection = { port, isCatchingUp }
     this.#connection = connection
+    if (this.#ending !== null) this.#endingAtMs = this.#context.clock.monotonicMs()
     const isHeard = () => this.#connection === connection && this.#ending === null
     return {
       clientOnAudio: pcm => {
@@ -301,12 +310,20 @@ export class ResumableClient implements ClientPort {
     while (port.bufferedBytes() < this.#context.limits.clientSoftBufferBytes) {
       const text = this.#log.next()
       if (text === null) {
-        connection.isCatchingUp = false
-        if (this.#ending !== null) port.close(this.#ending.closeCode, this.#ending.reason)
+        if (this.#ending === null) connection.isCatchingUp = false
+        else this.#hangUp()
         return
       }
       port.sendText(text)
     }
+  }
+
+  /** What is still to be said is given up: the socket, not the session's last words, which are kept for the window. */
+  #hangUp(): void {
+    const connection = this.#connection
+    if (this.#ending === null || connection === null || !connection.isCatchingUp) return
+    connection.isCatchingUp = false
+    connection.port.close(this.#ending.closeCode, this.#ending.reason)
   }
 
   #heard(): void {

@@ -58,6 +58,10 @@ const STABLE_MS = 10_000
 const MAX_BACKOFF_MS = 10_000
 
 export interface EndedStream {
+  /**
+   * While it was given audio. What comes after does not count: where no more audio comes, the same audio could kill one
+   * stream after the other, each after a while, and for ever.
+   */
   readonly livedMs: number
   /** It was the first of its session. */
   readonly isFirst: boolean
@@ -74,16 +78,12 @@ export class RolloverPolicy {
   #failures = 0
   /** Of the last stream that ended unasked. */
   #lastCode: ErrorCode | null = null
+  /** Since when no stream takes audio; `null`: one does, or none is wanted. */
   #gapSinceMs: number | null = null
 
   constructor(limits: RolloverLimits, random: () => number) {
     this.#limits = limits
     this.#random = random
-  }
-
-  /** Since when no stream takes audio; `null`: one does, or none is wanted. */
-  get gapSinceMs(): number | null {
-    return this.#gapSinceMs
   }
 
   /** An open stream ended unasked. Says whether another one is to be opened; then the gap begins. */

@@ -26,8 +26,7 @@ import type { ResumableSession } from './resumable-client.ts'
 import { endRecord, sessionFigures, startRecord } from './session-record.ts'
 import { SessionWatch } from './session-watch.ts'
 import { mayMove, type SessionState } from './states.ts'
-import { catchUpMs, createStreamParts, expectBacklog, stalledMs } from './stream-parts.ts'
-import type { StreamParts } from './stream-parts.ts'
+import { createStreamParts, expectBacklog, noticeStall, type StreamParts } from './stream-parts.ts'
 import { UpstreamLink, type LinkDependencies, type LinkOwner } from './upstream-link.ts'
 
 export interface SessionDependencies extends LinkDependencies {
@@ -121,24 +120,21 @@ export class Session implements ResumableSession, LinkOwner {
     const nowMs = clock.monotonicMs()
     metrics.clientAudioMessages += 1
     metrics.clientAudioBytes += pcm.length
-    const quietMs = this.#messages.audioArrived(nowMs)
+    const parts = this.#parts
+    if (parts !== null) noticeStall(parts, this.#messages, pcm.length, limits.replaySeconds, nowMs)
     if (!this.#messages.take(nowMs)) return this.#refuseAudio(pcm, 'rate_limited')
     if (pcm.length === 0) return this.#finish(null)
-    if (this.#parts === null) {
+    if (parts === null) {
       return this.#refuseAudio(pcm, 'unsupported_data', 'A binary message came before Configure.')
     }
     if (this.#isEnding) {
       metrics.audioDroppedBytes += pcm.length
       return this.#outbox.warn('audio_after_end')
     }
-    const { request, audio, silence, pace } = this.#parts
+    const { request, audio, silence, pace } = parts
     const { bytesPerSecond, isPcm } = request.parameters
     const seconds = pcm.length / bytesPerSecond
-    if (isPcm) {
-      metrics.clientAudioSeconds += seconds
-      const stallMs = stalledMs(quietMs - seconds * 1000, limits)
-      if (stallMs > 0) expectBacklog(this.#parts, this.#messages, stallMs, nowMs)
-    }
+    if (isPcm) metrics.clientAudioSeconds += seconds
     silence.audioArrived(seconds * 1000, nowMs)
     const level = pace.take(pcm.length, nowMs)
     if (level === 'empty') return this.#refuseAudio(pcm, 'audio_too_fast')
@@ -200,7 +196,7 @@ export class Session implements ResumableSession, LinkOwner {
   }
 
   clientOnResume(awayMs: number): void {
-    expectBacklog(this.#parts, this.#messages, catchUpMs(awayMs), this.#deps.clock.monotonicMs())
+    expectBacklog(this.#parts, this.#messages, awayMs, this.#deps.clock.monotonicMs())
   }
 
   // ── what the upstream says ──────────────────────────────────────────────────────────────────────────────────────
@@ -266,7 +262,11 @@ export class Session implements ResumableSession, LinkOwner {
 
   /** Ends the audio here, delivers what is final, then closes with the error. */
   finishWith(outcome: ErrorCode | RelayError): void {
-    this.#finish(typeof outcome === 'string' ? new RelayError(outcome) : outcome)
+    try {
+      this.#finish(typeof outcome === 'string' ? new RelayError(outcome) : outcome)
+    } catch (error) {
+      this.#failInternal(error)
+    }
   }
 
   /** Ends at once. */

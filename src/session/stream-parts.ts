@@ -20,23 +20,30 @@ export interface StreamParts {
   readonly silence: SilencePolicy
 }
 
-/** Most audio that a client may be behind when it comes back: the longest window, and the time until a loss is noticed. */
+/**
+ * Most audio that a client may be behind when it comes back: the longest window, and a minute until a loss is noticed. Who was
+ * away for longer has to send the rest in real time.
+ */
 const MAX_CATCH_UP_MS = 360_000
-
-/** What of the time that a client was away it may make up for. */
-export function catchUpMs(awayMs: number): number {
-  return Math.min(awayMs, MAX_CATCH_UP_MS)
-}
-
 /** Audio that is later than this had a network that kept it, or there was none: who knows until it comes. */
 const STALL_MS = 1000
 
 /**
- * What may come at once after audio that was `lateMs` later than its length: as much as could be kept if the stream were lost on
- * top of it; 0 when it is not worth it.
+ * Audio is here, later than the one before it ended by more than a moment: what a network kept meanwhile may follow at once, as
+ * much as could be kept if the stream were lost on top of it.
  */
-export function stalledMs(lateMs: number, { replaySeconds }: Pick<SessionLimits, 'replaySeconds'>): number {
-  return lateMs < STALL_MS ? 0 : Math.min(lateMs, replaySeconds * 1000)
+export function noticeStall(
+  parts: StreamParts,
+  messages: MessageBudget,
+  audioBytes: number,
+  replaySeconds: number,
+  nowMs: number,
+): void {
+  const { bytesPerSecond, isPcm } = parts.request.parameters
+  const lateMs = messages.audioArrived(nowMs) - (audioBytes * 1000) / bytesPerSecond
+  if (isPcm && lateMs >= STALL_MS) {
+    expectBacklog(parts, messages, Math.min(lateMs, replaySeconds * 1000), nowMs)
+  }
 }
 
 /** The client may send at once what it could not send in `awayMs`; the stream gets it at the pace of a replay. */
@@ -46,10 +53,13 @@ export function expectBacklog(
   awayMs: number,
   nowMs: number,
 ): void {
-  messages.grant(awayMs)
+  const backlogMs = Math.min(awayMs, MAX_CATCH_UP_MS)
+  messages.grant(backlogMs, nowMs)
   if (parts === null) return
-  parts.pace.grant((parts.request.parameters.bytesPerSecond * awayMs) / 1000)
-  parts.audio.catchUp(nowMs)
+  const { audio, pace, request } = parts
+  const backlogBytes = (request.parameters.bytesPerSecond * backlogMs) / 1000
+  pace.grant(backlogBytes, nowMs)
+  audio.catchUp(backlogBytes, nowMs)
 }
 
 export function createStreamParts(

@@ -81,6 +81,7 @@ export class UpstreamLink implements StreamOwner {
   #firstOpening: UpstreamOpening | null = null
   #dialAtMs = Infinity
   #flushDeadlineMs = Infinity
+  #flushSinceMs = Infinity
   #handover: HandoverPlan | null = null
   /** Why the last stream was lost; ends the session if no other is to be had. */
   #cause: RelayError | null = null
@@ -154,6 +155,7 @@ export class UpstreamLink implements StreamOwner {
     this.#handover = null
     audio.endStream(nowMs)
     const aheadMs = Math.max(0, (this.#stream?.aheadMs(nowMs) ?? 0) + audio.unsentSeconds * 1000)
+    this.#flushSinceMs = Math.min(this.#flushSinceMs, nowMs)
     this.#flushDeadlineMs = nowMs + this.#deps.limits.flushTimeoutMs + aheadMs
   }
 
@@ -289,13 +291,15 @@ export class UpstreamLink implements StreamOwner {
     const { bufferedBytes } = stream
     if (bufferedBytes > upstreamBufferBytes || stream.isStalled(bufferedBytes, nowMs)) return true
     const { audio, request } = this.#parts
-    return audio.queuedBytes > replaySeconds * request.parameters.bytesPerSecond + upstreamBufferBytes
+    const replayBytes = replaySeconds * request.parameters.bytesPerSecond
+    return audio.queuedBytes > replayBytes + audio.expectedBytes + upstreamBufferBytes
   }
 
   #lose(stream: UpstreamStream, error: RelayError): void {
     const nowMs = this.#deps.clock.monotonicMs()
     const { audio, coverage } = this.#parts
     const isFlushing = this.#flushDeadlineMs !== Infinity
+    const livedMs = stream.livedMs(Math.min(nowMs, this.#flushSinceMs))
     const isHandingOver = this.#next !== null
     this.#drop()
     // With one session id for two streams, the service ends the one that is there. If nobody else has the id, the other
@@ -307,10 +311,14 @@ export class UpstreamLink implements StreamOwner {
     const isIdle = cause.code === 'audio_timeout' && audio.quietMs(nowMs) >= IDLE_MS
     if (isFlushing && !audio.hasUnfinished) return this.#finish()
     const { hasAlternative, number } = stream
-    const ended = { livedMs: stream.livedMs(nowMs), isFirst: number === 1, hasAlternative }
+    const ended = { livedMs, isFirst: number === 1, hasAlternative }
     this.#requests.streamLost(stream, cause)
     if (!this.#policy.streamEnded(cause, ended, nowMs)) return this.#giveUp(error)
-    if (isIdle && !coverage.hasOpenSegment && !audio.hasUnsent) return this.#finish()
+    if (isIdle && !coverage.hasOpenSegment && !audio.hasUnsent) {
+      this.#next?.retire()
+      this.#next = null
+      return this.#finish()
+    }
     this.#cause = cause
     this.#reason = isCurable(cause.code) ? cause.code : 'upstream_closed'
     if (!isHandingOver) this.#dialAtMs = nowMs + this.#policy.backoffMs()
@@ -359,6 +367,7 @@ export class UpstreamLink implements StreamOwner {
     this.#stream = null
     this.#handover = null
     this.#flushDeadlineMs = Infinity
+    this.#flushSinceMs = Infinity
     this.#parts.audio.detach()
     this.#totals.frames += stream.sentFrames
     this.#totals.billedSeconds += this.#billedSeconds(stream)

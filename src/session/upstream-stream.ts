@@ -200,16 +200,26 @@ export class UpstreamStream implements UpstreamListener {
     this.#over(error)
     if (error === null && closeCode === NORMAL_CLOSE && this.#endIsSent) {
       this.#isConfirmed = reason === COMPLETED_REASON
-      return this.#ports.owner.streamOnEnd(this, null)
+      return this.#tellEnd(null)
     }
     const detail = `close ${closeCode} ${reason}`.trim()
-    this.#ports.owner.streamOnEnd(this, error ?? new RelayError('upstream_closed', { detail }))
+    this.#tellEnd(error ?? new RelayError('upstream_closed', { detail }))
   }
 
   upstreamOnFailure(error: RelayError): void {
     if (this.#isOver) return
     this.#over(error)
-    this.#ports.owner.streamOnEnd(this, error)
+    this.#tellEnd(error)
+  }
+
+  /** Sockets and timers call this: a bug of one session must not end the process, and all others with it. */
+  #tellEnd(error: RelayError | null): void {
+    const { owner } = this.#ports
+    try {
+      owner.streamOnEnd(this, error)
+    } catch (bug) {
+      owner.streamOnBug(bug)
+    }
   }
 
   #hasEndedMeanwhile(): boolean {

@@ -103,19 +103,9 @@ export class UpstreamSocket implements UpstreamPort {
     return this.#ended || this.#writer.pendingFrames === 0 ? 0 : this.#webSocket.bufferedAmount
   }
 
-  pause(): void {
-    if (!this.#ended) this.#webSocket.pause()
-  }
-
-  resume(): void {
-    if (!this.#ended) this.#webSocket.resume()
-  }
-
   close(): void {
     if (this.#ended || this.#closeRequested) return
     this.#closeRequested = true
-    // A paused socket would never read the peer's Close frame.
-    this.#webSocket.resume()
     this.#closeTimer = this.#options.clock.setTimer(this.#options.closeTimeoutMs, () => this.terminate())
     this.#webSocket.close(1000)
   }

@@ -3,6 +3,7 @@ import { RelayError, type ErrorCode } from '../../src/errors.ts'
 import type { Resumption } from '../../src/session/host.ts'
 import type { ClientEnd, ClientListener } from '../../src/session/ports.ts'
 import type { SessionLimits } from '../../src/session/limits.ts'
+import { LAST_READ_MS } from '../../src/session/resumable-client.ts'
 import { MemoryClient, resultOf, transcriptMessage } from '../support/memory-ports.ts'
 import { audioOf, openKept, SESSION_ID, type KeptHarness } from '../support/session-harness.ts'
 
@@ -349,6 +350,9 @@ t.test('a client that comes back and does not read ends with slow_consumer', asy
   const long = 'word '.repeat(2000)
   for (let index = 1; index < 12; index += 1) say(harness, long, index)
   t.match(harness.metrics.ended, [{ code: 'slow_consumer' }])
+  t.equal(client.closed, null, 'it may still read the reason')
+  harness.clock.advance(LAST_READ_MS)
+  t.strictSame(client.closed, { code: 4430, reason: 'slow_consumer' })
 })
 
 t.test('the backlog of a client that was away may come at once, and no more than that', async t => {
@@ -365,6 +369,30 @@ t.test('the backlog of a client that was away may come at once, and no more than
   t.equal(harness.dial.upstream.audio.length, 32 * 13_100)
   for (let index = 0; index < 200; index += 1) back.listener.clientOnAudio(audioOf(100))
   t.match(harness.metrics.ended, [{ code: 'audio_too_fast' }])
+})
+
+t.test('a backlog that is longer than what is kept of a lost stream arrives whole', async t => {
+  for (const parkAfterMs of [10_000, 600_000]) {
+    const harness = opened({ parkAfterMs, resumeSeconds: 300 })
+    harness.listener.clientOnAudio(audioOf(100))
+    harness.listener.clientOnClose(RESET)
+    harness.clock.advance(11_000)
+    const isParked = parkAfterMs === 10_000
+    if (isParked) harness.dial.close()
+    harness.clock.advance(239_000)
+    const back = comeBack(harness, tokenOf(harness.client), 1)
+    for (let ms = 0; ms < 250_000; ms += 100) back.listener.clientOnAudio(audioOf(100))
+    if (isParked) harness.dial.open()
+    for (let ms = 0; ms < 100_000; ms += 100) {
+      harness.clock.advance(100)
+      back.listener.clientOnAudio(audioOf(100))
+    }
+    t.equal(harness.registry.activeCount, 1)
+    t.equal(harness.dialer.dials.length, isParked ? 2 : 1, 'no stream is given up for it')
+    const { audioDroppedBytes, clientAudioBytes, replayedSeconds, upstreamAudioBytes } = harness.metrics
+    t.equal(audioDroppedBytes, 0)
+    t.equal(upstreamAudioBytes - replayedSeconds * 32_000, clientAudioBytes, 'all of it')
+  }
 })
 
 t.test('while the client is away the session parks, ages and is limited like any other', async t => {

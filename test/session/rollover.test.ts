@@ -417,6 +417,41 @@ t.test('a session that was let in once is not ended by one refusal of the next s
   )
 })
 
+t.test(
+  'the last results are asked of so many streams and no more, however long each of them lives',
+  async t => {
+    const harness = startSession('', { rolloverAttempts: 3, flushTimeoutMs: 60_000 }).opened()
+    speak(harness, 20_000)
+    harness.session.clientOnText('{"type":"CloseStream"}')
+    let streams = 1
+    for (; harness.client.closed === null && streams < 20; streams += 1) {
+      harness.clock.advance(12_000)
+      harness.dial.close(1011)
+      harness.clock.advance(1000)
+      if (harness.client.closed === null) harness.dial.open()
+    }
+    t.strictSame(harness.client.closed, { code: 4502, reason: 'upstream_closed' })
+    t.equal(harness.dialer.dials.length, 4)
+  },
+)
+
+t.test('a stream that is lost for want of audio takes the one with it that was to follow', async t => {
+  const limits = { silence: 'fill', silenceFillMaxMs: 0, audioTimeoutMs: 60_000 } as const
+  const harness = startSession('', { ...limits, maxStreamMs: 100_000, handoverLeadMs: 60_000 }).opened()
+  speak(harness, 30_000)
+  harness.clock.advance(45_000)
+  const [lost, next] = harness.dialer.dials
+  t.ok(next, 'the next one is being dialled')
+  const text = 'Your request timed out because no new audio was received for 15 seconds.'
+  lost?.receive(exceptionMessage('BadRequestException', text))
+  t.equal(harness.session.state, 'parked')
+  t.ok(next?.isCanceled)
+  speak(harness, 100)
+  harness.dial.open()
+  t.equal(harness.session.state, 'open')
+  t.equal(harness.client.closed, null)
+})
+
 t.test('what no other stream cures ends the session at once', async t => {
   const cases = [
     ['BadRequestException', 'Could not decode the audio stream that you provided.', 'upstream_bad_request'],

@@ -121,10 +121,6 @@ export class MemoryUpstream implements UpstreamPort {
     return this.buffered
   }
 
-  pause(): void {}
-
-  resume(): void {}
-
   close(): void {
     this.ended ??= 'close'
   }

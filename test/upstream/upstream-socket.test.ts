@@ -132,31 +132,18 @@ t.test('a burst of frames arrives whole and in order, and is counted until it ha
   t.equal(port.bufferedBytes(), 0)
 })
 
-t.test('paused, it reads nothing until it is resumed', async t => {
-  const { port, peer, messages } = await openPair(t)
-  port.pause()
-  peer.send(Buffer.from('late'))
-  await turns(10)
-  t.same(messages, [])
-  port.resume()
-  peer.ping()
-  await once(peer, 'pong')
-  t.same(messages, ['late'])
-})
-
 t.test('close says 1000, what was sent before arrives first, and the end is no error', async t => {
   const { port, peer, ended, clock, ends } = await openPair(t)
   const heard: string[] = []
   peer.on('message', (data: Buffer) => heard.push(data.toString()))
   peer.on('close', code => heard.push(String(code)))
-  port.pause()
   port.send(Buffer.from('last'))
   port.close()
   port.close()
   port.send(Buffer.from('too late'))
   t.same(await ended, { closeCode: 1000, reason: '', error: null })
   t.same(heard, ['last', '1000'])
-  for (const call of [() => port.send(Buffer.from('x')), () => port.pause(), () => port.resume()]) call()
+  port.send(Buffer.from('x'))
   port.close()
   port.terminate()
   t.equal(port.bufferedBytes(), 0)
