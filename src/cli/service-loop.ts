@@ -51,6 +51,7 @@ class ServiceRun {
   #isDraining = false
   /** From here on the end of the drain, which a close brings about, is no success. */
   #isForced = false
+  #hasCrashed = false
 
   constructor(
     { events, clock }: ServiceContext,
@@ -90,6 +91,7 @@ class ServiceRun {
       this.#abandon(error)
       return
     }
+    this.#hasCrashed = true
     this.#service.serviceOnCrash(error)
     if (!this.#isDraining) this.#drain(this.#service, EXIT_FAILURE)
   }
@@ -111,7 +113,7 @@ class ServiceRun {
   }
 
   #drainOnDone(exitCode: number): void {
-    if (!this.#isForced) this.#finish(exitCode)
+    if (!this.#isForced) this.#finish(this.#hasCrashed ? EXIT_FAILURE : exitCode)
   }
 
   #force(signal: StopSignal): void {

@@ -20,6 +20,8 @@ export interface RedisConnectionOptions {
 
 const MIN_RECONNECT_MS = 50
 const MAX_RECONNECT_MS = 2000
+/** Times the time for one answer. */
+const SILENT_ANSWERS = 2
 
 /** A script, and the name under which Redis keeps it. */
 export class RedisScript {
@@ -57,6 +59,8 @@ export class RedisConnection {
       disableClientInfo: true,
       connectTimeout: timeoutMs,
       commandTimeout: timeoutMs,
+      // A connection on which nothing comes back is given up: TCP would take a quarter of an hour to notice.
+      socketTimeout: SILENT_ANSWERS * timeoutMs,
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,

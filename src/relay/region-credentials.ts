@@ -73,8 +73,9 @@ function createSource(
     if (fixed !== undefined) return createStaticCredentials(fixed, clock)
     return createCredentialSource({ clock, profile, region: name, refreshBeforeMs, timeoutMs })
   }
-  const master: CredentialProvider =
-    fixed === undefined ? createCredentialChain({ profile, region: name }) : async () => fixed
+  // A chain of its own for each refresh: one that hangs would hang for whoever asks it next.
+  const master: CredentialProvider = async given =>
+    fixed ?? createCredentialChain({ profile, region: name })(given)
   const provider = createRoleProvider({ ...role, region: name, master })
   return createCredentialSource({ clock, provider, refreshBeforeMs, timeoutMs })
 }

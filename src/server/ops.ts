@@ -49,7 +49,7 @@ export interface OpsServerOptions {
   readonly scrape: () => Promise<Exposition>
   /** Absent: no path for them. */
   readonly regions?: OpsRegions
-  /** A bug in `readiness` or `scrape`. */
+  /** A bug in `readiness` or `scrape`, or a connection that the system could not open. */
   readonly onFailure: (error: unknown) => void
 }
 
@@ -92,7 +92,12 @@ export function createOpsServer(options: OpsServerOptions): OpsServer {
   server.setTimeout(SOCKET_TIMEOUT_MS)
   server.maxConnections = MAX_CONNECTIONS
   return {
-    listen: async () => ({ host, port: await listen(server, host, port) }),
+    listen: async () => {
+      const bound = await listen(server, host, port)
+      // A connection that cannot be accepted is the system's trouble, and no reason to end.
+      server.on('error', options.onFailure)
+      return { host, port: bound }
+    },
     close: async () => close(server),
   }
 }

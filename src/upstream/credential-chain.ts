@@ -49,7 +49,10 @@ export interface RoleOptions {
 /** Name of the sessions of a role, in the trail of whoever audits the account. */
 const ROLE_SESSION_NAME = 'transcribe-relay'
 
-/** Credentials of an assumed role. */
+/**
+ * Credentials of an assumed role. Master credentials and client are new each time: the SDK's own provider keeps the first
+ * master credentials for ever, and those of a pod or an instance end after hours.
+ */
 export function createRoleProvider({
   arn,
   endpoint,
@@ -57,13 +60,14 @@ export function createRoleProvider({
   master,
   region,
 }: RoleOptions): CredentialProvider {
-  let provider: Promise<() => Promise<AwsCredentials>> | undefined
-  async function load(): Promise<() => Promise<AwsCredentials>> {
+  return async () => {
     const { fromTemporaryCredentials } = await import('@aws-sdk/credential-providers')
-    return fromTemporaryCredentials({
-      masterCredentials: async () => {
-        const { accessKeyId, secretAccessKey, sessionToken } = await master()
-        return { accessKeyId, secretAccessKey, ...(sessionToken === undefined ? {} : { sessionToken }) }
+    const { accessKeyId, secretAccessKey, sessionToken } = await master({ forceRefresh: true })
+    const assume = fromTemporaryCredentials({
+      masterCredentials: {
+        accessKeyId,
+        secretAccessKey,
+        ...(sessionToken === undefined ? {} : { sessionToken }),
       },
       params: {
         RoleArn: arn,
@@ -72,10 +76,6 @@ export function createRoleProvider({
       },
       clientConfig: { region, ...(endpoint === undefined ? {} : { endpoint }) },
     })
-  }
-  return async () => {
-    provider ??= load()
-    const assume = await provider
     return assume()
   }
 }

@@ -121,6 +121,11 @@ t.test('a crash is reported, drains and fails; a second one is reported only', a
   failing.context.signal('SIGTERM')
   t.equal(await failing.exitCode, 1)
   t.strictSame(failing.calls, ['SIGTERM', 'crash no end'])
+  const late = await setUpStarted()
+  late.context.signal('SIGTERM')
+  late.context.crash(new Error('while it drains'))
+  late.endDrain()
+  t.equal(await late.exitCode, 1, 'whoever began the drain')
 })
 
 function failure(code: string): string | null {

@@ -17,6 +17,8 @@ function answer(expiresAt: string): string {
 
 t.test('a role is assumed with the credentials of the relay and the external id, each time anew', async t => {
   const asked: { body: string; authorization: string }[] = []
+  const forced: unknown[] = []
+  let masters = 0
   const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
   const server = createServer((request, response) => {
     let body = ''
@@ -38,11 +40,11 @@ t.test('a role is assumed with the credentials of the relay and the external id,
     externalId: 'speech',
     region: 'eu-west-1',
     endpoint: `http://127.0.0.1:${port}`,
-    master: async () => ({
-      accessKeyId: 'AKIDMASTER',
-      secretAccessKey: 'secret',
-      sessionToken: 'master-token',
-    }),
+    master: async options => {
+      masters += 1
+      forced.push(options?.forceRefresh)
+      return { accessKeyId: `AKIDMASTER${masters}`, secretAccessKey: 'secret', sessionToken: 'master-token' }
+    },
   })
   const credentials = await provider()
   t.match(credentials, { accessKeyId: 'ASIAROLE', secretAccessKey: 'secret', sessionToken: 'token' })
@@ -53,7 +55,9 @@ t.test('a role is assumed with the credentials of the relay and the external id,
   t.equal(query.get('RoleArn'), ROLE)
   t.equal(query.get('ExternalId'), 'speech')
   t.equal(query.get('RoleSessionName'), 'transcribe-relay')
-  t.match(asked[0]?.authorization, /Credential=AKIDMASTER\/\d+\/eu-west-1\/sts\//)
+  t.match(asked[1]?.authorization, /Credential=AKIDMASTER2\//, 'those of the first time may be over by now')
+  t.strictSame(forced, [true, true])
+  t.match(asked[0]?.authorization, /Credential=AKIDMASTER1\/\d+\/eu-west-1\/sts\//)
   const plain = createRoleProvider({
     arn: ROLE,
     externalId: null,

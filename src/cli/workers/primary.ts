@@ -191,8 +191,10 @@ class Primary implements SupervisorEvents {
 
   async #scrape(): Promise<Exposition> {
     const reports = await this.#ask(true, METRICS_WAIT_MS)
-    // One that starts has nothing to tell yet; that is no answer missed.
-    const running = [...this.#states()].filter(([, state]) => state === 'running' || state === 'draining')
+    // One that starts has nothing to tell yet, and one that is gone nothing more; that is no answer missed.
+    const running = [...this.#states()].filter(
+      ([worker, state]) => reports.has(worker) && (state === 'running' || state === 'draining'),
+    )
     return this.#metrics.scrape({
       isReady: this.#judge(reports).ready,
       snapshots: new Map(running.map(([worker]) => [worker, reports.get(worker)?.metrics ?? null])),

@@ -88,7 +88,7 @@ export class WorkerSupervisor implements SlotEvents {
     return new Map(this.#slots.map(slot => [slot.worker, slot.pid]))
   }
 
-  /** Asks all at once. `null` for one that did not answer within `timeoutMs`. */
+  /** Asks all that are there at once. `null` for one that did not answer within `timeoutMs`. */
   async ask(withMetrics: boolean, timeoutMs: number): Promise<ReadonlyMap<number, WorkerReport | null>> {
     return this.#askEach(async slot => slot.ask(withMetrics, timeoutMs))
   }
@@ -189,7 +189,8 @@ export class WorkerSupervisor implements SlotEvents {
   async #askEach(
     ask: (slot: WorkerSlot) => Promise<WorkerReport | null>,
   ): Promise<ReadonlyMap<number, WorkerReport | null>> {
-    return new Map(await Promise.all(this.#slots.map(async slot => [slot.worker, await ask(slot)] as const)))
+    const there = this.#slots.filter(({ state }) => state !== 'empty')
+    return new Map(await Promise.all(there.map(async slot => [slot.worker, await ask(slot)] as const)))
   }
 
   /** From here on nothing is started. */

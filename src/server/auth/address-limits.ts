@@ -84,13 +84,13 @@ export class AddressLimits {
   }
 
   #makeRoom(): void {
-    if (this.#addresses.size < this.#maxAddresses) return
     let passedOver = 0
-    for (const [key, { sessions }] of this.#addresses) {
-      if (sessions === 0) {
-        this.#addresses.delete(key)
-        return
-      }
+    for (const [key, entry] of this.#addresses) {
+      if (this.#addresses.size < this.#maxAddresses) return
+      this.#addresses.delete(key)
+      if (entry.sessions === 0) continue
+      // To the end, so that the next time others are looked at.
+      this.#addresses.set(key, entry)
       passedOver += 1
       if (passedOver >= MAX_PASSED_OVER) return
     }

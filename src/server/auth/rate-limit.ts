@@ -13,11 +13,11 @@ export class RateLimit {
   #tokens: number
   #filledAtMs: number
 
-  /** `burst`: how many may come at once. */
-  constructor(perSecond: number, nowMs: number, burst = perSecond * BURST_SECONDS) {
+  /** `burst`: how many may come at once; `left`: how many of them are left at the start. */
+  constructor(perSecond: number, nowMs: number, burst = perSecond * BURST_SECONDS, left = Infinity) {
     this.#perMs = perSecond / 1000
     this.#capacity = Math.max(1, burst)
-    this.#tokens = this.#capacity
+    this.#tokens = Math.min(left, this.#capacity)
     this.#filledAtMs = nowMs
   }
 
@@ -29,6 +29,12 @@ export class RateLimit {
       return 0
     }
     return Math.ceil((1 - this.#tokens) / this.#perMs - ROUNDING_MS)
+  }
+
+  /** How many may happen now. */
+  left(nowMs: number): number {
+    this.#fill(nowMs)
+    return this.#tokens
   }
 
   /** Nothing to remember: a new one would say the same. */

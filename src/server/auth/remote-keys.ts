@@ -6,7 +6,7 @@
  * keys are not held up. Keys that left the set are good for one more `refreshMs`, for tokens signed just before.
  */
 import { errors } from 'jose'
-import type { Clock } from '../../clock.ts'
+import type { Clock, Timer } from '../../clock.ts'
 import { RelayError } from '../../errors.ts'
 import type { FindKey, SigningKeys } from './jwk-set.ts'
 import { MAX_KEY_SET_BYTES, parseKeySet } from './jwk-set.ts'
@@ -37,19 +37,26 @@ export class RemoteKeys {
   #attemptedAtMs = -Infinity
   #loading: Promise<void> | null = null
   #abort: AbortController | null = null
+  #ticker: Timer | null = null
   #isClosed = false
 
   constructor(options: RemoteKeysOptions) {
     this.#options = options
   }
 
-  /** Begins to load, so that the first client does not wait. */
+  /**
+   * Begins to load, so that the first client does not wait, and again whenever it is time: a key that was taken back must not be
+   * good for as long as nobody comes.
+   */
   start(): void {
+    const { clock, refreshMs } = this.#options
+    this.#ticker = clock.setTicker(refreshMs, () => void this.#load())
     void this.#load()
   }
 
   close(): void {
     this.#isClosed = true
+    this.#ticker?.cancel()
     this.#abort?.abort()
   }
 

@@ -40,10 +40,11 @@ class PrincipalUsage {
     return this.#usedMs
   }
 
-  /** As `RateLimit.take`. The limit may have changed with the token. */
+  /** As `RateLimit.take`. The limit may have changed with the token; what was used before is used. */
   takeStart(startsPerMinute: number, nowMs: number): number {
     if (this.#starts === null || this.#startsPerMinute !== startsPerMinute) {
-      this.#starts = new RateLimit(startsPerMinute / 60, nowMs, startsPerMinute)
+      const left = this.#starts?.left(nowMs)
+      this.#starts = new RateLimit(startsPerMinute / 60, nowMs, startsPerMinute, left)
       this.#startsPerMinute = startsPerMinute
     }
     return this.#starts.take(nowMs)

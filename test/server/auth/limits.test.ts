@@ -60,6 +60,32 @@ t.test('addresses are limited one by one, and a flood of addresses does not grow
   )
 })
 
+t.test('a table full of addresses with sessions does not grow with every new one', async t => {
+  const options = { handshakesPerSecond: 0, addressHandshakesPerSecond: 1, addressSessions: 1 }
+  const limits = new AddressLimits(options, new ManualClock(), 100)
+  for (let index = 0; index < 50; index += 1) limits.enter(`10.0.0.${index}`)
+  for (let index = 0; index < 10_000; index += 1) limits.knock(`10.1.${index >> 8}.${index & 255}`)
+  t.ok(limits.size <= 110, `${limits.size} addresses`)
+  for (let index = 0; index < 50; index += 1) {
+    t.equal(
+      codeOf(() => limits.enter(`10.0.0.${index}`)),
+      'session_limit',
+    )
+  }
+})
+
+t.test('another number of starts a minute is no new allowance', async t => {
+  const clock = new ManualClock()
+  const ledger = new UsageLedger(clock)
+  const starts = [60, 59].map(startsPerMinute => ({ ...NO_GRANTS_LIMIT, startsPerMinute }))
+  let started = 0
+  for (let index = 0; index < 200; index += 1) {
+    const grants = starts[index % 2] ?? NO_GRANTS_LIMIT
+    if (codeOf(() => ledger.start('one', grants).release()) === null) started += 1
+  }
+  t.equal(started, 60, 'the larger of the two')
+})
+
 t.test('an address that floods does not use up what is for all', async t => {
   const clock = new ManualClock()
   const options = { handshakesPerSecond: 5, addressHandshakesPerSecond: 2, addressSessions: 0 }

@@ -79,6 +79,19 @@ t.test('keys are loaded once, and again when they are old, without anybody waiti
   t.equal(await outcome(token), 'in: alice', 'and after it did not')
 })
 
+t.test('a key that was taken back is not good for as long as nobody comes', async t => {
+  const { provider, clock, loads, outcome, remote } = await setUp(t)
+  remote.start()
+  const token = await signToken(OLD)
+  t.equal(await outcome(token), 'in: alice')
+  provider.keys = [STRANGER]
+  for (let loaded = 2; loaded <= 4; loaded += 1) {
+    clock.advance(600_000)
+    while (loads.length < loaded) await new Promise(resolve => setImmediate(resolve))
+  }
+  t.equal(await outcome(token), 'token_invalid', 'though it is the first to ask since then')
+})
+
 t.test('what was loaded is used for as long as the provider is broken', async t => {
   const { provider, clock, loads, outcome } = await setUp(t)
   const token = await signToken(OLD)
