@@ -4,7 +4,13 @@
  * Owns the native app and its listen socket. What a request becomes is in `upgrade.ts`, what a socket does in
  * `client-socket.ts`; here the native handlers are wired to them, in one place.
  */
-import type { HttpRequest, HttpResponse, us_listen_socket, WebSocketBehavior } from 'uWebSockets.js'
+import type {
+  HttpRequest,
+  HttpResponse,
+  us_listen_socket,
+  WebSocket,
+  WebSocketBehavior,
+} from 'uWebSockets.js'
 import { RelayError } from '../errors.ts'
 import type { SessionHost } from '../session/host.ts'
 import type { Handshake } from './handshake.ts'
@@ -81,6 +87,8 @@ class UwsClientServer implements ClientServer {
   readonly #socketsClosedWaiters: (() => void)[] = []
   #isStopping = false
   #isUpgrading = false
+  /** What the native `open` was called with, until `#upgrade` takes it. */
+  readonly #opening: { socket: WebSocket<SocketData> | null } = { socket: null }
 
   constructor(settings: ClientServerSettings, host: SessionHost) {
     this.#settings = settings
@@ -193,10 +201,7 @@ class UwsClientServer implements ClientServer {
         this.#guard(response, () =>
           new UpgradeAttempt(upgradeContext, response, request, socketContext).start(),
         ),
-      open: socket => {
-        this.#socketCount += 1
-        socket.getUserData().handlers.socketOnOpen(socket)
-      },
+      open: Reflect.set.bind(null, this.#opening, 'socket') as (socket: WebSocket<SocketData>) => void,
       message: (socket, message, isBinary) =>
         socket.getUserData().handlers.socketOnMessage(message, isBinary),
       // The library has answered it already.
@@ -216,14 +221,28 @@ class UwsClientServer implements ClientServer {
     return this.#isStopping ? new RelayError('draining') : null
   }
 
+  /**
+   * Where something was waited for, no JavaScript may run between the upgrade and the end of the cork. The native `cork`
+   * looks at the memory of the response once more when its callback is over, and the upgrade has freed that: whatever
+   * was given the memory meanwhile, a session or a function that V8 compiles, may read as "close this connection". One
+   * client in some thousand saw 1006 right behind its 101 (uWebSockets pull request 1929; no published build has it).
+   * So the callback and `open` are functions of the engine itself, and the session begins when the cork is off. What is
+   * left is a garbage collection in that very moment.
+   */
   #upgrade(response: HttpResponse, data: SocketData, answer: UpgradeAnswer): void {
+    const { key, subprotocol, socketContext } = answer
     response.cork(() => {
       response.writeStatus('101 Switching Protocols')
       response.writeHeader(SESSION_ID_HEADER, answer.sessionId)
-      this.#isUpgrading = true
-      response.upgrade(data, answer.key, answer.subprotocol, '', answer.socketContext)
-      this.#isUpgrading = false
     })
+    this.#isUpgrading = true
+    response.cork(response.upgrade.bind(response, data, key, subprotocol, '', socketContext))
+    this.#isUpgrading = false
+    const { socket } = this.#opening
+    this.#opening.socket = null
+    if (socket === null) return
+    this.#socketCount += 1
+    data.handlers.socketOnOpen(socket)
   }
 
   /** Called with 1 for a new connection and -1 for a closed one, as long as it is not upgraded. */
