@@ -1,12 +1,9 @@
 /** Proxies in front of the relay: who is believed about the address of a client, over raw sockets and behind a real HAProxy. */
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { writeFileSync } from 'node:fs'
-import { connect as connectTcp } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { knock } from '../support/knock.ts'
-import { freePort } from '../support/haproxy.ts'
+import { freePort, runHaproxy } from '../support/haproxy.ts'
 import { hasProgram } from '../support/programs.ts'
 import { encodeHandshake, RawSocket } from '../support/raw-socket.ts'
 import { RelayClient } from '../support/relay-client.ts'
@@ -119,18 +116,6 @@ t.test('a client behind the proxy cannot name another address with a header of i
   t.strictSame([answer.status, answer.headers.get('connection')], [403, 'close'])
 })
 
-async function isListening(port: number): Promise<boolean> {
-  const socket = connectTcp({ port, host: '127.0.0.1' })
-  try {
-    await once(socket, 'connect')
-    return true
-  } catch {
-    return false
-  } finally {
-    socket.destroy()
-  }
-}
-
 /** HAProxy in front of a relay, as in docs/authentication.md. Resolves with its port. */
 async function startHaproxy(t: Test, mode: 'http' | 'tcp', relayPort: number): Promise<number> {
   const port = await freePort()
@@ -152,14 +137,7 @@ async function startHaproxy(t: Test, mode: 'http' | 'tcp', relayPort: number): P
     '',
   ]
   writeFileSync(config, lines.join('\n'))
-  const child = spawn('haproxy', ['-db', '-f', config], { stdio: 'ignore' })
-  const ended = once(child, 'close')
-  t.teardown(async () => {
-    child.kill('SIGKILL')
-    await ended
-  })
-  while (child.exitCode === null && !(await isListening(port)))
-    await new Promise(resolve => setTimeout(resolve, 10))
+  await runHaproxy(t, config, port)
   return port
 }
 

@@ -50,22 +50,27 @@ export async function startHaproxy(
     .replace(/(  server .*\n)+/, servers.join(''))
   const file = join(folder, 'haproxy.cfg')
   writeFileSync(file, config)
-  const child = spawn('haproxy', ['-db', '-f', file], { stdio: ['ignore', 'ignore', 'ignore'] })
-  const exited = once(child, 'exit')
+  await runHaproxy(t, file, port)
+  return port
+}
+
+/** Runs HAProxy with a configuration, until it accepts connections at `port`. */
+export async function runHaproxy(t: Closing, configFile: string, port: number): Promise<void> {
+  const child = spawn('haproxy', ['-db', '-f', configFile], { stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text))
+  const closed = once(child, 'close')
   t.teardown(async () => {
     child.kill('SIGKILL')
-    await exited
+    await closed
   })
   const startedMs = performance.now()
   while (!(await accepts(port))) {
     if (child.exitCode !== null || performance.now() - startedMs > START_LIMIT_MS) {
-      throw new Error(
-        `haproxy does not listen: ${spawnSync('haproxy', ['-c', '-f', file]).stderr.toString()}`,
-      )
+      throw new Error(`haproxy does not listen (exit code ${child.exitCode}, signal ${child.signalCode}): ${said}`)
     }
     await new Promise(resolve => setTimeout(resolve, CONNECT_INTERVAL_MS))
   }
-  return port
 }
 
 function accepts(port: number): Promise<boolean> {
