@@ -87,8 +87,8 @@ class UwsClientServer implements ClientServer {
   readonly #socketsClosedWaiters: (() => void)[] = []
   #isStopping = false
   #isUpgrading = false
-  /** What the native `open` was called with, until `#upgrade` takes it. */
-  readonly #opening: { socket: WebSocket<SocketData> | null } = { socket: null }
+  /** What the native `open` was called with, until `#upgrade` takes it. A map, as to set a property may change hidden classes. */
+  readonly #opening = new Map<'socket', WebSocket<SocketData> | null>([['socket', null]])
 
   constructor(settings: ClientServerSettings, host: SessionHost) {
     this.#settings = settings
@@ -201,7 +201,7 @@ class UwsClientServer implements ClientServer {
         this.#guard(response, () =>
           new UpgradeAttempt(upgradeContext, response, request, socketContext).start(),
         ),
-      open: Reflect.set.bind(null, this.#opening, 'socket') as (socket: WebSocket<SocketData>) => void,
+      open: Map.prototype.set.bind(this.#opening, 'socket') as (socket: WebSocket<SocketData>) => void,
       message: (socket, message, isBinary) =>
         socket.getUserData().handlers.socketOnMessage(message, isBinary),
       // The library has answered it already.
@@ -224,10 +224,10 @@ class UwsClientServer implements ClientServer {
   /**
    * Where something was waited for, no JavaScript may run between the upgrade and the end of the cork. The native `cork`
    * looks at the memory of the response once more when its callback is over, and the upgrade has freed that: whatever
-   * was given the memory meanwhile, a session or a function that V8 compiles, may read as "close this connection". One
-   * client in some thousand saw 1006 right behind its 101 (uWebSockets pull request 1929; no published build has it).
-   * So the callback and `open` are functions of the engine itself, and the session begins when the cork is off. What is
-   * left is a garbage collection in that very moment.
+   * was given the memory meanwhile, a session or a function that V8 compiles, may read as "close this connection". Of a
+   * thousand clients one or two saw 1006 right behind their 101 (uWebSockets pull request 1929; no published build has
+   * it). So the callback and `open` are functions of the engine itself that allocate nothing, and the session begins when
+   * the cork is off. What is left is a garbage collection in that very moment: of 120,000 none was closed.
    */
   #upgrade(response: HttpResponse, data: SocketData, answer: UpgradeAnswer): void {
     const { key, subprotocol, socketContext } = answer
@@ -238,8 +238,8 @@ class UwsClientServer implements ClientServer {
     this.#isUpgrading = true
     response.cork(response.upgrade.bind(response, data, key, subprotocol, '', socketContext))
     this.#isUpgrading = false
-    const { socket } = this.#opening
-    this.#opening.socket = null
+    const socket = this.#opening.get('socket') ?? null
+    this.#opening.set('socket', null)
     if (socket === null) return
     this.#socketCount += 1
     data.handlers.socketOnOpen(socket)
