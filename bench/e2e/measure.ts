@@ -58,8 +58,8 @@ export interface MeasureOptions {
   readonly onProgress: (text: string) => void
 }
 
-export const RELAY_CORE = 0
-export const LOAD_CORE = 1
+const RELAY_CORE = 0
+const LOAD_CORE = 1
 /** Above it, the load's own core delays what is measured. */
 export const MAX_LOAD_SHARE = 0.85
 const MAX_LATE_P99_MS = 10

@@ -89,11 +89,11 @@ export class Outcome {
 }
 
 /** A row gave a wrong answer. */
-export class DisqualifiedError extends Error {
+class DisqualifiedError extends Error {
   override readonly name = 'DisqualifiedError'
 }
 
-export function rowId(group: { readonly id: string }, row: Pick<MicroRow, 'subject' | 'dimensions'>): string {
+function rowId(group: { readonly id: string }, row: Pick<MicroRow, 'subject' | 'dimensions'>): string {
   return [group.id, row.subject, ...Object.values(row.dimensions)].join('/')
 }
 

@@ -10,7 +10,7 @@ import { createClientServer } from '../../src/server/app.ts'
 import { ClientSocket, type NativeSocket } from '../../src/server/client-socket.ts'
 import type { Resumption, SessionHost } from '../../src/session/host.ts'
 import type { ClientListener, ClientPort } from '../../src/session/ports.ts'
-import { RecordingMetrics } from '../support/client-server.ts'
+import { RecordingMetrics, STREAM_DEFAULTS } from '../support/client-server.ts'
 import type { Closing } from '../support/world.ts'
 
 /** The most that can be set; the default, 64 KiB, is too little for section 9. */
@@ -39,13 +39,7 @@ export async function startEchoTarget(t: Closing): Promise<EchoTarget> {
       ...TARGET_LIMITS,
       metrics,
       onFailure: error => host.failures.push(error),
-      streamDefaults: {
-        parameters: { 'language-code': 'en-US', 'media-encoding': 'pcm', 'sample-rate': '16000' },
-        format: 'simple',
-        words: false,
-        partials: true,
-        extraLanguageCodes: [],
-      },
+      streamDefaults: STREAM_DEFAULTS,
     },
     host,
   )

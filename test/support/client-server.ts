@@ -13,6 +13,15 @@ import type { ResumeClaim, Resumption, SessionHost, SessionRequest } from '../..
 import type { ClientEnd, ClientListener, ClientPort } from '../../src/session/ports.ts'
 import { ManualClock } from './manual-clock.ts'
 
+/** Of a stream that asks for nothing. */
+export const STREAM_DEFAULTS = {
+  parameters: { 'language-code': 'en-US', 'media-encoding': 'pcm', 'sample-rate': '16000' },
+  format: 'simple',
+  words: false,
+  partials: true,
+  extraLanguageCodes: [],
+} as const
+
 /** What a message was: its kind and size, and the digest of its bytes. */
 export interface RecordedMessage {
   readonly kind: 'audio' | 'text'
@@ -184,13 +193,7 @@ export async function startServer(
       clock,
       metrics,
       onFailure: error => failures.push(error),
-      streamDefaults: {
-        parameters: { 'language-code': 'en-US', 'media-encoding': 'pcm', 'sample-rate': '16000' },
-        format: 'simple',
-        words: false,
-        partials: true,
-        extraLanguageCodes: [],
-      },
+      streamDefaults: STREAM_DEFAULTS,
       ...options,
     },
     host,
