@@ -67,7 +67,9 @@ export async function runHaproxy(t: Closing, configFile: string, port: number): 
   const startedMs = performance.now()
   while (!(await accepts(port))) {
     if (child.exitCode !== null || performance.now() - startedMs > START_LIMIT_MS) {
-      throw new Error(`haproxy does not listen (exit code ${child.exitCode}, signal ${child.signalCode}): ${said}`)
+      throw new Error(
+        `haproxy does not listen (exit code ${child.exitCode}, signal ${child.signalCode}): ${said}`,
+      )
     }
     await new Promise(resolve => setTimeout(resolve, CONNECT_INTERVAL_MS))
   }
