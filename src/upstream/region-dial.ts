@@ -66,7 +66,9 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
   #port: UpstreamPort | null = null
   #attempts = 0
   #lastError: RelayError | null = null
-  #waitingSinceMs: number | null = null
+  /** In the queue, all waits that came to an end; one dial may have several. */
+  #waitedMs = 0
+  #waitingSinceMs = 0
   #waitTimer: Timer | null = null
   #isOver = false
 
@@ -131,8 +133,9 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
 
   /** The turn came. */
   takeSeat(seat: Seat): void {
-    if (this.#waitTimer !== null && this.#waitingSinceMs !== null) {
+    if (this.#waitTimer !== null) {
       const waitedMs = this.#dialer.clock.monotonicMs() - this.#waitingSinceMs
+      this.#waitedMs += waitedMs
       this.#dialer.metrics.observeQueueSeconds(waitedMs / 1000)
       this.#stopWaiting()
     }
@@ -225,9 +228,8 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
 
   #wait(retryInMs: number): void {
     const { clock, limits } = this.#dialer
-    this.#waitingSinceMs ??= clock.monotonicMs()
-    const waitedMs = clock.monotonicMs() - this.#waitingSinceMs
-    const leftMs = Math.min(limits.startQueueMs - waitedMs, this.#remainingMs() - MIN_DIAL_MS)
+    this.#waitingSinceMs = clock.monotonicMs()
+    const leftMs = Math.min(limits.startQueueMs - this.#waitedMs, this.#remainingMs() - MIN_DIAL_MS)
     if (leftMs <= 0) return this.#refuse('timeout')
     if (!this.#dialer.enterQueue(this, retryInMs)) return this.#refuse('full')
     this.#waitTimer = clock.setTimer(leftMs, () => this.#refuse('timeout'))
