@@ -1,22 +1,28 @@
 /**
  * The line between primary and workers over Node's child processes. Structured clone, as JSON has no `NaN` for a metric.
  */
-import type { ChildProcess } from 'node:child_process'
+import type { ChildProcess, ForkOptions } from 'node:child_process'
 import { fork } from 'node:child_process'
 import type { News, Order, PrimaryChannel, SpawnWorker, WorkerProcess } from './ports.ts'
-import { WORKER_ARGUMENT } from './ports.ts'
+import { failureOfSpawn, WORKER_ARGUMENT } from './ports.ts'
+
+type Fork = (entry: string, args: readonly string[], options: ForkOptions) => ChildProcess
 
 /**
  * Workers run `entry`. They share the standard output and error of this process. `onProcessExit` sees that none of them
  * outlives it, however it ends.
  */
-export function createSpawn(entry: string, onProcessExit: (action: () => void) => void): SpawnWorker {
+export function createSpawn(
+  entry: string,
+  onProcessExit: (action: () => void) => void,
+  forkProcess: Fork = fork,
+): SpawnWorker {
   const children = new Set<ChildProcess>()
   onProcessExit(() => {
-    for (const child of children) child.kill('SIGKILL')
+    for (const child of children) endNow(child)
   })
   return events => {
-    const child = fork(entry, [WORKER_ARGUMENT], {
+    const child = forkProcess(entry, [WORKER_ARGUMENT], {
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
@@ -32,8 +38,10 @@ export function createSpawn(entry: string, onProcessExit: (action: () => void) =
     // Not `exit`: what the worker has said last comes between the two.
     child.on('close', end)
     // A process that could not be started has no other event. For one that runs, `close` follows.
-    child.on('error', () => {
-      if (child.pid === undefined) end(null, null)
+    child.on('error', error => {
+      if (isGone || child.pid !== undefined) return
+      events.workerOnNews({ type: 'failed', failure: failureOfSpawn(error) })
+      end(null, null)
     })
     return processOf(child)
   }
@@ -42,8 +50,9 @@ export function createSpawn(entry: string, onProcessExit: (action: () => void) =
 function processOf(child: ChildProcess): WorkerProcess {
   return {
     pid: child.pid,
-    send: order => void child.send(order, ignore),
-    kill: () => void child.kill('SIGKILL'),
+    // One that could not be started has no channel, and may not even have `send`.
+    send: order => void (child.connected && child.send(order, ignore)),
+    kill: () => endNow(child),
   }
 }
 
@@ -66,6 +75,11 @@ export function createPrimaryChannel(parent: ParentProcess): PrimaryChannel {
       parent.on('disconnect', () => events.primaryOnGone())
     },
   }
+}
+
+/** Only a process that there is: to the system, 0 in place of its number would be the whole group. */
+function endNow(child: ChildProcess): void {
+  if (child.pid !== undefined) child.kill('SIGKILL')
 }
 
 function ignore(): void {

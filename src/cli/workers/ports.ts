@@ -50,6 +50,12 @@ export interface StartFailure {
   readonly problems: readonly ConfigProblem[]
 }
 
+/** `EAGAIN`, `ENOMEM` and the like pass: what they end is a start, and not the relay. */
+export function failureOfSpawn(error: unknown): StartFailure {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown reason'
+  return { message: `a worker process could not be started: ${code}`, problems: [] }
+}
+
 export interface WorkerReport {
   readonly readiness: Readiness
   /** `null`: not asked for, or not to be had. */
@@ -78,6 +84,7 @@ export interface WorkerProcess {
   kill(): void
 }
 
+/** Throws, or tells by `workerOnExit`, when the system has no process to give. */
 export type SpawnWorker = (events: WorkerEvents) => WorkerProcess
 
 /** The primary as a worker has it. */

@@ -3,6 +3,7 @@
  * and ends it when it does not answer any more. What a death means is the supervisor's.
  */
 import type { Clock, Timer } from '../../clock.ts'
+import { failureOfSpawn } from './ports.ts'
 import type { News, Order, RegionOrder, SpawnWorker, StartFailure } from './ports.ts'
 import type { WorkerExit, WorkerProcess, WorkerReport, WorkerStart } from './ports.ts'
 
@@ -61,10 +62,16 @@ export class WorkerSlot {
     this.#startTimer = this.#context.clock.setTimer(START_TIMEOUT_MS, () =>
       this.#endHanging('does not start'),
     )
-    this.#process = this.#context.spawn({
-      workerOnNews: news => this.#workerOnNews(news),
-      workerOnExit: exit => this.#workerOnExit(exit),
-    })
+    try {
+      this.#process = this.#context.spawn({
+        workerOnNews: news => this.#workerOnNews(news),
+        workerOnExit: exit => this.#workerOnExit(exit),
+      })
+    } catch (error) {
+      // Not at once: whoever starts several learns of it like of any other death, after it has begun them all.
+      queueMicrotask(() => this.#endUnstarted(error))
+      return
+    }
     this.#process.send({ type: 'start', start: this.#start })
   }
 
@@ -148,6 +155,11 @@ export class WorkerSlot {
     this.#process = null
     for (const settle of this.#questions.values()) settle(null)
     this.#context.events.slotOnExit(this, exit)
+  }
+
+  #endUnstarted(error: unknown): void {
+    this.#context.events.slotOnFailed(this, failureOfSpawn(error))
+    this.#workerOnExit({ code: null, signal: null })
   }
 
   #endHanging(what: string): void {

@@ -57,6 +57,8 @@ function setUp(workers = 2) {
   const clock = new ManualClock()
   const processes: FakeProcess[] = []
   const told: string[] = []
+  /** While not null, the system has no process to give. */
+  const system: { refusal: Error | null } = { refusal: null }
   const { options } = resolveOptions()
   const operations = { host: '127.0.0.1', port: 9090 }
   const supervisor = new WorkerSupervisor({
@@ -67,6 +69,7 @@ function setUp(workers = 2) {
       operations,
     })),
     spawn: events => {
+      if (system.refusal !== null) throw system.refusal
       const child = new FakeProcess(1000 + processes.length, events)
       processes.push(child)
       return child
@@ -87,7 +90,7 @@ function setUp(workers = 2) {
     if (found === undefined) throw new Error(`process ${index} was not started`)
     return found
   }
-  return { clock, processes, told, supervisor, child }
+  return { clock, processes, told, supervisor, child, system }
 }
 
 async function setUpStarted(workers = 2) {
@@ -199,6 +202,43 @@ t.test('one that cannot start again has died for its reason, and waits longer', 
   child(1).fail({ message: 'cannot listen', problems: [] })
   child(1).exit(1)
   t.strictSame(told, ['death 1 exit code 1 100', 'death 1 cannot listen 200'])
+})
+
+t.test('one for which there is no process is tried again like one that died; the others live', async t => {
+  const { supervisor, processes, child, clock, told, system } = await setUpStarted()
+  system.refusal = Object.assign(new Error('spawn ENOMEM'), { code: 'ENOMEM' })
+  child(0).exit(1)
+  clock.advance(100)
+  t.strictSame([...supervisor.states.values()], ['starting', 'running'])
+  await Promise.resolve()
+  t.strictSame([...supervisor.states.values()], ['restarting', 'running'])
+  system.refusal = new Error('who knows')
+  clock.advance(200)
+  await Promise.resolve()
+  system.refusal = null
+  clock.advance(400)
+  child(2).start()
+  t.strictSame(told, [
+    'death 1 exit code 1 100',
+    'death 1 a worker process could not be started: ENOMEM 200',
+    'death 1 a worker process could not be started: unknown reason 400',
+    'restarted 1',
+  ])
+  t.strictSame([processes.length, child(1).orderTypes, child(1).isKilled], [3, ['start'], false])
+  system.refusal = new Error('again')
+  child(2).exit(1)
+  clock.advance(MAX_BACKOFF_MS)
+  const drained = supervisor.drain()
+  child(1).exit(0)
+  await drained
+  t.equal(clock.pendingTimers, 0, 'a drain right behind the attempt ends as well')
+})
+
+t.test('a relay for whose workers there are no processes does not start', async t => {
+  const { supervisor, processes, clock, system, told } = setUp()
+  system.refusal = Object.assign(new Error('spawn EAGAIN'), { code: 'EAGAIN' })
+  await t.rejects(supervisor.start(), { message: 'a worker process could not be started: EAGAIN' })
+  t.strictSame([processes.length, told, clock.pendingTimers], [0, [], 0])
 })
 
 t.test('too many deaths within a minute are the end: nothing is started, the others may drain', async t => {
