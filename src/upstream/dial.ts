@@ -1,12 +1,14 @@
 /**
  * Dials Amazon Transcribe: credentials, signature, connection, and again where that makes sense.
  *
- *     credentials → sign → connect ─ open ──────────────────────────→ UpstreamSocket
- *          ↑          ↑       ├─ passing trouble: wait, try again (attempts and deadline are bounded)
- *          │          └───────├─ refused, and the clock is wrong: correct it, once a dial
- *          └──────────────────└─ refused otherwise: fetch other credentials, once a dial
+ *     credentials → turn → sign → connect ─ open ───────────────────→ UpstreamSocket
+ *          ↑                         ├─ passing trouble: wait, try again (attempts and deadline are bounded)
+ *          ├─────────────────────────├─ refused, and the clock is wrong: correct it, once a dial
+ *          └─────────────────────────└─ refused otherwise: fetch other credentials, once a dial
  *
- * Each attempt waits for its turn (`DialSlots`). The signature is made anew for every attempt. The URL goes to the socket and nowhere else.
+ * Each attempt waits for its turn (`DialSlots`), and only once it has credentials: those of one region may not come, and must
+ * not keep the others from their turns. The signature is made in the turn, anew for every attempt. The URL goes to the socket
+ * and nowhere else. As many dials wait for credentials as there are sessions that want a stream, each until its deadline.
  */
 import type { Timer } from '../clock.ts'
 import { RelayError } from '../errors.ts'
@@ -15,6 +17,7 @@ import type { RecycledBuffers } from '../recycled-buffers.ts'
 import type { Dial, DialRequest, UpstreamDialer, UpstreamListener } from '../session/ports.ts'
 import type { Endpoint } from '../transcribe/endpoints.ts'
 import { expiryOf } from './aws-credentials.ts'
+import type { AwsCredentials } from './aws-credentials.ts'
 import { ClockSkew } from './clock-skew.ts'
 import { Connector } from './connect.ts'
 import type { ConnectListener, ConnectorOptions, OpenedConnection } from './connect.ts'
@@ -198,7 +201,7 @@ class UpstreamDial implements Dial, ConnectListener {
     const deadlineMs = terms?.deadlineMs ?? limits.dialDeadlineMs
     this.#deadlineAtMs = clock.monotonicMs() + deadlineMs
     this.#deadlineTimer = clock.setTimer(deadlineMs, () => this.#clockOnDeadline())
-    this.#queueAttempt(false)
+    void this.#attempt(false)
   }
 
   cancel(): void {
@@ -206,29 +209,34 @@ class UpstreamDial implements Dial, ConnectListener {
     this.#socket?.abandon()
   }
 
-  #queueAttempt(forceCredentials: boolean): void {
-    this.#slot = this.#parts.slots.take(() => void this.#attempt(forceCredentials))
-  }
-
   /** Never rejects. */
   async #attempt(forceCredentials: boolean): Promise<void> {
     try {
-      const target = await this.#prepare(forceCredentials)
+      const credentials = await this.#parts.credentials.get({
+        minRemainingMs: this.#parts.limits.minCredentialsMs,
+        force: forceCredentials,
+      })
+      if (!this.#done) this.#slot = this.#parts.slots.take(() => void this.#connect(credentials))
+    } catch (error) {
+      this.#failOf(error)
+    }
+  }
+
+  /** The turn came. Never rejects. */
+  async #connect(credentials: AwsCredentials): Promise<void> {
+    try {
+      const target = await this.#sign(credentials)
       if (this.#done) return
       if (!this.#gate.enter()) return this.#fail(this.#lastError ?? new RelayError('upstream_unavailable'))
       this.#attempts += 1
       this.#connecting = this.#parts.connector.connect(target, this)
     } catch (error) {
-      this.#fail(error instanceof RelayError ? error : new RelayError('internal', { cause: error }))
+      this.#failOf(error)
     }
   }
 
-  async #prepare(forceCredentials: boolean) {
+  async #sign(credentials: AwsCredentials) {
     const { clock, clockSkew, limits } = this.#parts
-    const credentials = await this.#parts.credentials.get({
-      minRemainingMs: limits.minCredentialsMs,
-      force: forceCredentials,
-    })
     const endpoint = this.#resolveEndpoint()
     const { host, path, secure, region } = endpoint
     const offsetMs = clockSkew.offsetMs
@@ -292,8 +300,8 @@ class UpstreamDial implements Dial, ConnectListener {
     this.#logFailure(failure, retry !== null)
     if (this.#done) return
     if (retry === null) this.#fail(this.#lastError)
-    else if (retry.delayMs === 0) this.#queueAttempt(retry.forceCredentials)
-    else this.#backoffTimer = this.#parts.clock.setTimer(retry.delayMs, () => this.#queueAttempt(false))
+    else if (retry.delayMs === 0) void this.#attempt(retry.forceCredentials)
+    else this.#backoffTimer = this.#parts.clock.setTimer(retry.delayMs, () => void this.#attempt(false))
   }
 
   #planRetry(failure: ConnectFailure): { delayMs: number; forceCredentials: boolean } | null {
@@ -349,6 +357,10 @@ class UpstreamDial implements Dial, ConnectListener {
 
   #remainingMs(): number {
     return this.#deadlineAtMs - this.#parts.clock.monotonicMs()
+  }
+
+  #failOf(error: unknown): void {
+    this.#fail(error instanceof RelayError ? error : new RelayError('internal', { cause: error }))
   }
 
   #fail(error: RelayError): void {

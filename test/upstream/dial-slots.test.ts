@@ -1,8 +1,11 @@
 /** Turns of dials: the bound, the order, and what leaves the queue early. */
 import type net from 'node:net'
 import t from 'tap'
+import type { AwsCredentials } from '../../src/upstream/aws-credentials.ts'
+import type { CredentialSource } from '../../src/upstream/credentials.ts'
 import { DialSlots, type DialSlot } from '../../src/upstream/dial-slots.ts'
-import { closedPort, setUpDial, turns } from '../support/upstream-dial.ts'
+import { defer } from '../support/deferred.ts'
+import { closedPort, SECRET_KEY, setUpDial, turns } from '../support/upstream-dial.ts'
 import { createRandom } from '../support/random.ts'
 import { localEndpoint, startTcp, startUpstream } from '../support/upstream-server.ts'
 
@@ -113,4 +116,55 @@ t.test('the wait for a turn counts against the deadline', async t => {
   await waits.recorder.settled
   t.match(waits.recorder.error, { code: 'upstream_timeout' })
   t.equal(metrics.upstreamDialsWaiting, 0)
+})
+
+t.test('credentials that do not come hold no turn, and come to nothing after the deadline', async t => {
+  const server = await startUpstream(t)
+  const slots = new DialSlots(1, { upstreamDialsWaiting: 0 })
+  const arrived = defer<AwsCredentials>()
+  const hanging: CredentialSource = {
+    get: async () => arrived.promise,
+    readiness: () => ({ ready: false, reason: 'credentials_pending' }),
+    figures: { refreshesOk: 0, refreshesFailed: 0, expiresAtMs: null },
+    start: () => undefined,
+    close: () => undefined,
+  }
+  const ill = setUpDial(t, { endpoint: server.endpoint, slots, credentials: hanging })
+  const well = setUpDial(t, { endpoint: server.endpoint, slots })
+  const stuck = [ill.dial(), ill.dial(), ill.dial()]
+  await turns()
+  t.same((await well.dial().recorder.settled).events, ['open'], 'another region has its turn')
+  stuck[0]?.cancel()
+  ill.clock.advance(15_000)
+  t.strictSame(
+    stuck.map(({ recorder }) => recorder.error?.code),
+    [undefined, 'upstream_timeout', 'upstream_timeout'],
+  )
+  const inTime = ill.dial()
+  arrived.resolve({ accessKeyId: 'AKIDEXAMPLE', secretAccessKey: SECRET_KEY })
+  t.same((await inTime.recorder.settled).events, ['open'])
+  t.same((await well.dial().recorder.settled).events, ['open'])
+  t.equal(server.requests.length, 3, 'who gave up takes no turn')
+  t.equal(ill.clock.pendingTimers, 0)
+})
+
+t.test('the signature is of the time of the turn, not of the wait for it', async t => {
+  const server = await startUpstream(t)
+  const sockets: net.Socket[] = []
+  const port = await startTcp(t, socket => sockets.push(socket))
+  let dials = 0
+  const { dial, clock } = setUpDial(t, {
+    endpoint: () => {
+      dials += 1
+      return dials === 1 ? localEndpoint(port) : server.endpoint
+    },
+    limits: { concurrentDials: 1, connectTimeoutMs: 9000, dialAttempts: 1 },
+  })
+  const first = dial()
+  const second = dial()
+  while (sockets.length === 0) await turns()
+  clock.advance(9000)
+  await first.recorder.settled
+  t.same((await second.recorder.settled).events, ['open'])
+  t.match(server.requests[0]?.url, /X-Amz-Date=20260101T000009Z/)
 })
