@@ -109,6 +109,7 @@ export function createUpstream(
               credentials: credentials.of(region),
             }),
             quota: createQuota(region),
+            credentials: credentials.of(region),
             breaker: { failures: options.breakerFailures, openMs: options.breakerOpenMs },
             log,
             onRoom,

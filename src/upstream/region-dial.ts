@@ -107,7 +107,7 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
   /** A stream of the first region that has one, or milliseconds until asking again makes sense. Never rejects. */
   async findSeat(): Promise<Seat | number> {
     let retryInMs = Infinity
-    for (const line of this.#candidates()) {
+    for (const line of this.#ranked()) {
       const { obstacle } = line
       if (obstacle !== null) {
         this.#countSpill(line, obstacle)
@@ -121,6 +121,7 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
         retryInMs = Math.min(retryInMs, answer.retryInMs)
       } else if (line.obstacle === null) {
         line.started()
+        this.#countPassedOver(line)
         return { line, lease: answer.lease }
       } else {
         // Others came in between.
@@ -194,6 +195,15 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
     return this.#dialer.linesOf(this.#request.regions).filter(line => !this.#failed.has(line))
   }
 
+  /** Where credentials are not to be had comes last: nobody waits for them who can go elsewhere. */
+  #ranked(): readonly RegionLine[] {
+    const lines = this.#candidates()
+    return [
+      ...lines.filter(({ lacksCredentials }) => !lacksCredentials),
+      ...lines.filter(({ lacksCredentials }) => lacksCredentials),
+    ]
+  }
+
   #note(line: RegionLine, error: RelayError): void {
     this.#lastError = error
     if (error.code === 'upstream_throttled') {
@@ -223,7 +233,7 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
 
   /** Whether another region would take the stream, as far as that is known. */
   #hasOther(line: RegionLine): boolean {
-    return this.#candidates().some(other => other !== line && other.obstacle === null)
+    return this.#candidates().some(other => other !== line && other.isOpen)
   }
 
   #wait(retryInMs: number): void {
@@ -254,6 +264,14 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
   #soonestMs(): number {
     const waits = this.#candidates().map(({ obstacleMs }) => Math.ceil(obstacleMs))
     return waits.length === 0 ? 0 : Math.min(...waits)
+  }
+
+  #countPassedOver(taken: RegionLine): void {
+    if (taken.lacksCredentials) return
+    const lines = this.#candidates()
+    for (const line of lines.slice(0, lines.indexOf(taken))) {
+      if (line.lacksCredentials) this.#countSpill(line, 'failed')
+    }
   }
 
   /** Once a dial: who waits asks many times. */

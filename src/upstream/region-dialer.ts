@@ -70,7 +70,7 @@ export class RegionDialer implements UpstreamDialer {
   isLeaving(region: string, regions: readonly string[] | null): boolean {
     const line = this.lines.find(({ name }) => name === region)
     if (line?.isDraining !== true) return false
-    return this.linesOf(regions).some(({ obstacle }) => obstacle === null)
+    return this.linesOf(regions).some(({ isOpen }) => isOpen)
   }
 
   linesOf(regions: readonly string[] | null | undefined): readonly RegionLine[] {

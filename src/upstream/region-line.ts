@@ -6,6 +6,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { BreakerState, RegionReport, SpillReason } from '../session/region-labels.ts'
 import type { BreakerLimits, Passage } from './circuit-breaker.ts'
 import { CircuitBreaker } from './circuit-breaker.ts'
+import type { CredentialSource } from './credentials.ts'
 import type { DialGate, RegionalDialer } from './dial.ts'
 import type { RegionLog } from './regions.ts'
 import type { StreamQuota } from './stream-quota.ts'
@@ -15,6 +16,7 @@ export interface RegionLineParts {
   readonly clock: Clock
   readonly dialer: RegionalDialer
   readonly quota: StreamQuota
+  readonly credentials: Pick<CredentialSource, 'readiness'>
   readonly breaker: BreakerLimits
   readonly log: RegionLog
   /** Streams may be started here again, or sooner than was said. */
@@ -42,6 +44,7 @@ export class RegionLine {
   readonly dialer: RegionalDialer
   readonly quota: StreamQuota
   readonly #clock: Clock
+  readonly #credentials: RegionLineParts['credentials']
   readonly #breaker: CircuitBreaker
   readonly #log: RegionLog
   readonly #onRoom: () => void
@@ -49,11 +52,12 @@ export class RegionLine {
   #throttledUntilMs = -Infinity
   #cautiousUntilMs = -Infinity
 
-  constructor({ breaker, clock, dialer, log, name, onRoom, quota }: RegionLineParts) {
+  constructor({ breaker, clock, credentials, dialer, log, name, onRoom, quota }: RegionLineParts) {
     this.name = name
     this.dialer = dialer
     this.quota = quota
     this.#clock = clock
+    this.#credentials = credentials
     this.#breaker = new CircuitBreaker(breaker)
     this.#log = log
     this.#onRoom = onRoom
@@ -73,6 +77,20 @@ export class RegionLine {
     if (this.#isDraining) return 'draining'
     if (nowMs < this.#throttledUntilMs) return 'throttled'
     return this.#breaker.isPassable(nowMs) ? null : 'breaker'
+  }
+
+  /**
+   * There are none, and the last attempt to get some failed: a dial would wait for the next one, probably in vain. No obstacle,
+   * as the dial knows better what to say of it. Not before the first attempt has an end: then it is mostly worth the wait.
+   */
+  get lacksCredentials(): boolean {
+    const { ready, reason } = this.#credentials.readiness()
+    return !ready && reason !== 'credentials_pending'
+  }
+
+  /** Whether a stream would start here now, whatever the quota, as far as that is known. */
+  get isOpen(): boolean {
+    return this.obstacle === null && !this.lacksCredentials
   }
 
   /** Milliseconds until the obstacle may be gone. */

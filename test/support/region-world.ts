@@ -14,6 +14,7 @@ import type { DialTerms } from '../../src/upstream/dial.ts'
 import { RegionDialer } from '../../src/upstream/region-dialer.ts'
 import type { RegionDialerLimits } from '../../src/upstream/region-dialer.ts'
 import { RegionLine } from '../../src/upstream/region-line.ts'
+import type { RegionLineParts } from '../../src/upstream/region-line.ts'
 import type { StreamQuota } from '../../src/upstream/stream-quota.ts'
 import { LocalQuota } from '../../src/upstream/stream-quota.ts'
 import { ManualClock } from './manual-clock.ts'
@@ -97,7 +98,10 @@ export interface PlayedRegion {
   readonly startsPerSecond?: number
   readonly reservedStreams?: number
   readonly quota?: StreamQuota
+  readonly credentials?: RegionLineParts['credentials']
 }
+
+const READY: RegionLineParts['credentials'] = { readiness: () => ({ ready: true, reason: null }) }
 
 const STEP_MS = 50
 
@@ -130,7 +134,9 @@ export class RegionWorld {
         countQueueRefusal: reason => this.refusals.push(reason),
       },
       createLines: onRoom =>
-        regions.map(({ name, quota, streams = 0, startsPerSecond = 0, reservedStreams = 0 }) => {
+        regions.map(given => {
+          const { name, quota, credentials = READY } = given
+          const { streams = 0, startsPerSecond = 0, reservedStreams = 0 } = given
           const size = { streams, startsPerSecond, reservedStreams }
           return new RegionLine({
             name,
@@ -144,6 +150,7 @@ export class RegionWorld {
               },
             },
             quota: quota ?? new LocalQuota(size, clock),
+            credentials,
             breaker: { failures: 2, openMs: 1000 },
             log: {
               regionOnBreaker: ({ region, state }) => this.log.push(`${region} ${state}`),
