@@ -216,7 +216,7 @@ class RunningRelay implements Relay {
     this.#gate.close()
     this.#server?.close()
     this.#upstream?.close()
-    this.#shared?.close()
+    await this.#shared?.close()
     this.#access?.close()
     await this.#records.close()
     await Promise.all([this.#ops?.close(), this.#tracing?.close(TRACE_FLUSH_MS)])

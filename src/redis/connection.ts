@@ -93,8 +93,8 @@ export class RedisConnection {
   }
 
   /** Says whether the key was not there before. */
-  async setOnce(key: string, lifetimeMs: number): Promise<boolean> {
-    return (await this.#open().set(key, '1', 'PX', lifetimeMs, 'NX')) === 'OK'
+  async setOnce(key: string, value: string, lifetimeMs: number): Promise<boolean> {
+    return (await this.#open().set(key, value, 'PX', lifetimeMs, 'NX')) === 'OK'
   }
 
   #open(): Redis {

@@ -45,7 +45,7 @@ export async function drainSessions(options: RelayOptions, parts: DrainParts): P
 }
 
 /** Whether `event` came before the time was over. */
-async function within(clock: Clock, event: Promise<void>, timeoutMs: number): Promise<boolean> {
+export async function within(clock: Clock, event: Promise<void>, timeoutMs: number): Promise<boolean> {
   return new Promise(resolve => {
     const timer = clock.setTimer(timeoutMs, () => resolve(false))
     void event.then(() => {

@@ -11,6 +11,10 @@ import { RedisDrainStore } from '../redis/drain-store.ts'
 import { RedisFailures } from '../redis/failures.ts'
 import { RedisLeaseStore } from '../redis/lease-store.ts'
 import { RedisUsedTokens } from '../redis/used-tokens.ts'
+import { within } from './drain.ts'
+
+/** A moment at the end of the process, which whoever ends it has to grant. */
+const GIVE_BACK_MS = 1000
 
 export interface SharedState {
   readonly leases: RedisLeaseStore
@@ -21,7 +25,8 @@ export interface SharedState {
   onReady(listener: () => void): void
   /** Resolves when it is connected, or it is known that it is not there now. */
   start(): Promise<void>
-  close(): void
+  /** Lets tokens of clients that were just refused be given back first, for `GIVE_BACK_MS` at most. */
+  close(): Promise<void>
 }
 
 /** `null`: no Redis is configured. */
@@ -44,10 +49,11 @@ export function createSharedState(
       for (const listener of listeners) listener()
     },
   })
+  const usedTokens = new RedisUsedTokens(connection, failures, redisPrefix, clock)
   return {
     leases: new RedisLeaseStore({ connection, failures, prefix: redisPrefix, leaseMs: redisLeaseMs }),
     drains: new RedisDrainStore({ connection, failures, prefix: redisPrefix }),
-    usedTokens: new RedisUsedTokens(connection, failures, redisPrefix, clock),
+    usedTokens,
     get isConnected() {
       return connection.isReady
     },
@@ -55,6 +61,9 @@ export function createSharedState(
       listeners.push(listener)
     },
     start: async () => connection.start(),
-    close: () => connection.close(),
+    close: async () => {
+      await within(clock, usedTokens.whenIdle(), GIVE_BACK_MS)
+      connection.close()
+    },
   }
 }

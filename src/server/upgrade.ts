@@ -150,11 +150,11 @@ export class UpgradeAttempt {
     return this.#context.host.findResumable({ ...claim, owner: ownerOf(this.#principal) })
   }
 
-  /** `next` may throw. `drop` gets what came too late to be used. */
+  /** `next` may throw. `drop` gets what came too late to be used; a refusal waits for it, so that who comes again can. */
   #wait<Value>(
     pending: Promise<Value>,
     next: (value: Value) => void,
-    drop: (value: Value) => void = () => {},
+    drop: (value: Value) => Promise<void> | void = () => {},
   ): void {
     const { clock, handshakeTimeoutMs } = this.#context.settings
     this.#listenForAbort()
@@ -169,12 +169,12 @@ export class UpgradeAttempt {
   async #resume<Value>(
     pending: Promise<Value>,
     next: (value: Value) => void,
-    drop: (value: Value) => void,
+    drop: (value: Value) => Promise<void> | void,
   ): Promise<void> {
     try {
       const value = await pending
       const refusal = this.#isSettled ? null : this.#refusalOfAll()
-      if (this.#isSettled || refusal !== null) drop(value)
+      if (this.#isSettled || refusal !== null) await drop(value)
       if (refusal !== null) throw refusal
       if (!this.#isSettled) next(value)
     } catch (error) {
@@ -215,7 +215,7 @@ export class UpgradeAttempt {
     this.#wait(
       admitted,
       access => this.#open(query, access),
-      access => access.release(),
+      access => access.cancel(),
     )
   }
 

@@ -138,6 +138,49 @@ if (hasRedis(t)) {
     await t.rejects(async () => relays[0]?.tokens.claim('other', Date.now()), { code: 'auth_unavailable' })
   })
 
+  t.test('a token that is given back can be used again, and still by one at a time', async t => {
+    const seed = 23
+    t.comment(`seed ${seed}`)
+    const random = createRandom(seed)
+    const redis = await startRedis(t)
+    const relays = [await openRelay(t, redis.url), await openRelay(t, redis.url)]
+    const claim = async (token: string, index: number) =>
+      relays[index % 2]?.tokens.claim(token, Date.now() + 60_000)
+    let opened = 0
+    let givenBack = 0
+    for (let round = 0; round < 100; round += 1) {
+      let holders = 0
+      let sessions = 0
+      const come = async (_: unknown, index: number): Promise<void> => {
+        for (let tries = 0; tries < 3; tries += 1) {
+          const mine = await claim(String(round), index)
+          if (mine === null || mine === undefined) continue
+          holders += 1
+          t.equal(holders, 1)
+          if (random() < 0.3) {
+            sessions += 1
+            return
+          }
+          holders -= 1
+          givenBack += 1
+          await Promise.all([mine.giveBack(), mine.giveBack()])
+          // Once: by now it may be somebody else's.
+          await mine.giveBack()
+        }
+      }
+      await Promise.all(Array.from({ length: 6 }, come))
+      t.equal((await claim(String(round), 0)) === null, sessions === 1)
+      opened += sessions
+    }
+    t.ok(opened > 20 && givenBack > 100, `${opened} opened, ${givenBack} given back`)
+    const [{ counted }] = relays as [Relay]
+    t.strictSame(counted, [])
+    const old = await claim('taken', 0)
+    await redis.client().set('test:token:taken', 'by somebody else')
+    await old?.giveBack()
+    t.equal(await claim('taken', 0), null, 'nobody gives back what is not theirs')
+  })
+
   t.test('a Redis that is away or does not answer fails in time, and is found again', async t => {
     const redis = await startRedis(t)
     const { connection, counted, lines, ready, store } = await openRelay(t, redis.url)

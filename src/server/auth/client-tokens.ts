@@ -55,10 +55,16 @@ export interface ClientToken {
   readonly expiresAtMs: number
 }
 
+/** The first use of a token. */
+export interface TokenClaim {
+  /** The token was not used after all. Does not reject: where it cannot be given back, it stays used. */
+  giveBack(): Promise<void>
+}
+
 /** What relays remember together. Matched by shape: `redis/` implements it. */
 export interface SharedUsedTokens {
-  /** Whether this is the first use. Rejects with a `RelayError` where that cannot be known. */
-  claim(id: string, expiresAtMs: number): Promise<boolean>
+  /** `null` where it was used before. Rejects with a `RelayError` where that cannot be known. */
+  claim(id: string, expiresAtMs: number): Promise<TokenClaim | null>
 }
 
 export class ClientTokens {
@@ -146,10 +152,11 @@ export class ClientTokens {
   }
 
   /**
-   * Marks it as used. With a promise where relays remember together. @throws RelayError `token_invalid` where it was used
-   * before, `auth_unavailable` where nobody can tell.
+   * Marks it as used. With a promise where relays remember together: until that is fulfilled anything may happen to who
+   * shows it, so that use can be given back. @throws RelayError `token_invalid` where it was used before,
+   * `auth_unavailable` where nobody can tell.
    */
-  use({ expiresAtMs, singleUseId }: ClientToken): Promise<void> | undefined {
+  use({ expiresAtMs, singleUseId }: ClientToken): Promise<TokenClaim> | undefined {
     if (singleUseId === null) return undefined
     if (this.#shared !== null) return claimOnce(this.#shared, singleUseId, expiresAtMs)
     this.#used.add(singleUseId, expiresAtMs, this.#clock.now())
@@ -220,8 +227,10 @@ function markOf(digest: Buffer, secret: Uint8Array): string {
   return createHmac('sha256', secret).update(digest).digest().subarray(0, MARK_BYTES).toString('base64url')
 }
 
-async function claimOnce(shared: SharedUsedTokens, id: string, expiresAtMs: number): Promise<void> {
-  if (!(await shared.claim(id, expiresAtMs))) throw usedBefore()
+async function claimOnce(shared: SharedUsedTokens, id: string, expiresAtMs: number): Promise<TokenClaim> {
+  const claim = await shared.claim(id, expiresAtMs)
+  if (claim === null) throw usedBefore()
+  return claim
 }
 
 function usedBefore(): RelayError {

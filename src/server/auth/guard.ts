@@ -15,7 +15,7 @@ import type { Handshake } from '../handshake.ts'
 import { AddressLimits } from './address-limits.ts'
 import type { ApiKey } from './api-keys.ts'
 import { KeyRing, MAX_KEYS_FILE_BYTES, parseKeysFile, parseKeyWord } from './api-keys.ts'
-import type { IssuedToken, SharedUsedTokens } from './client-tokens.ts'
+import type { IssuedToken, SharedUsedTokens, TokenClaim } from './client-tokens.ts'
 import { ClientTokens, MAX_SECRET_FILE_BYTES } from './client-tokens.ts'
 import {
   narrowGrants,
@@ -183,6 +183,10 @@ export class AccessGuard implements ClientGuard {
     const expiry = new TokenExpiry(this.#options, clock, who, this.#revokedEnds)
     const renewals = new RateLimit(RENEWALS.perSecond, clock.monotonicMs(), RENEWALS.burst)
     const used = this.#startUsage({ grants, method, name }, leave)
+    const release = () => {
+      leave()
+      used?.release()
+    }
     const startedMs = clock.monotonicMs()
     return Object.freeze({
       principal: name,
@@ -195,10 +199,8 @@ export class AccessGuard implements ClientGuard {
         if (renewals.take(clock.monotonicMs()) > 0) throw new RelayError('rate_limited')
         return this.#renew(who, token, expiry)
       },
-      release: () => {
-        leave()
-        used?.release()
-      },
+      release,
+      cancel: async () => release(),
     })
   }
 
@@ -293,10 +295,16 @@ function keyIsGone(): RelayError {
   return new RelayError('token_invalid', { detail: 'its key is gone' })
 }
 
-async function enterAfter(using: Promise<void>, client: AdmittedClient): Promise<AdmittedClient> {
+async function enterAfter(using: Promise<TokenClaim>, client: AdmittedClient): Promise<AdmittedClient> {
   try {
-    await using
-    return client
+    const claim = await using
+    return Object.freeze({
+      ...client,
+      cancel: async () => {
+        client.release()
+        await claim.giveBack()
+      },
+    })
   } catch (error) {
     client.release()
     throw error

@@ -31,9 +31,12 @@ export function ownerOf(principal: Pick<Principal, 'name' | 'method'> | null): s
   return `${principal.method === 'jwt' ? 'jwt' : 'key'}:${principal.name}`
 }
 
-/** A client that is in. It counts until `release`, which is called once, when its socket and its session are closed. */
+/** A client that is in. It counts until one of the two is called, once. */
 export interface AdmittedClient extends ClientAccess {
+  /** Its socket and its session are closed. */
   release(): void
+  /** It was refused after all, before its session was opened. Resolves when its token is as it was before; never rejects. */
+  cancel(): Promise<void>
 }
 
 /** Decides who may come in. Every method throws a `RelayError` to refuse. */
