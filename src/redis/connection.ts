@@ -6,6 +6,7 @@
  */
 import { createHash } from 'node:crypto'
 import type { Redis } from 'ioredis'
+import type { Clock } from '../clock.ts'
 import type { RedisFailures } from './failures.ts'
 
 export interface RedisConnectionOptions {
@@ -13,6 +14,7 @@ export interface RedisConnectionOptions {
   readonly url: string
   /** For one answer, and for one attempt to connect. */
   readonly timeoutMs: number
+  readonly clock: Clock
   readonly failures: RedisFailures
   /** Each time that it can be asked again. */
   readonly onReady: () => void
@@ -22,6 +24,8 @@ const MIN_RECONNECT_MS = 50
 const MAX_RECONNECT_MS = 2000
 /** Times the time for one answer. */
 const SILENT_ANSWERS = 2
+/** To connect, to say who it is, to hear that Redis has its data. Times the time for one answer. */
+const START_ANSWERS = 3
 
 /** A script, and the name under which Redis keeps it. */
 export class RedisScript {
@@ -49,10 +53,13 @@ export class RedisConnection {
     return this.#client?.status === 'ready'
   }
 
-  /** Resolves when it is connected, or the first attempt has failed; the others go on behind. */
+  /**
+   * Resolves when it is connected, or the first attempt has failed or takes longer than `START_ANSWERS`; what follows goes
+   * on behind.
+   */
   async start(): Promise<void> {
     const { Redis: Client } = await import('ioredis')
-    const { failures, timeoutMs, url } = this.#options
+    const { clock, failures, timeoutMs, url } = this.#options
     const client = new Client(url, {
       lazyConnect: true,
       connectionName: 'transcribe-relay',
@@ -64,6 +71,8 @@ export class RedisConnection {
       enableOfflineQueue: false,
       autoResendUnfulfilledCommands: false,
       maxRetriesPerRequest: 0,
+      // It says how long loading will take, and is often wrong.
+      maxLoadingRetryTime: MAX_RECONNECT_MS,
       retryStrategy: times => Math.min(MAX_RECONNECT_MS, MIN_RECONNECT_MS * 2 ** Math.min(times, 10)),
       // After a failover the old primary takes no writes.
       reconnectOnError: error => error.message.startsWith('READONLY'),
@@ -74,7 +83,20 @@ export class RedisConnection {
       this.#wasReady = false
     })
     client.on('ready', () => this.#clientOnReady())
-    await client.connect().catch(ignoreTold)
+    await new Promise<void>(resolve => {
+      const timer = clock.setTimer(START_ANSWERS * timeoutMs, () => {
+        this.#wasReady = false
+        failures.note('connect', new NotLoadedError())
+        resolve()
+      })
+      void client
+        .connect()
+        .catch(ignoreTold)
+        .then(() => {
+          timer.cancel()
+          return resolve()
+        })
+    })
   }
 
   close(): void {
@@ -107,6 +129,11 @@ export class RedisConnection {
     this.#wasReady = true
     this.#options.onReady()
   }
+}
+
+/** Every step to here has a time of its own and was in it: Redis answers, and what it answers is to wait for its data. */
+class NotLoadedError extends Error {
+  override readonly name = 'loading'
 }
 
 /** The event `error` has told it. */

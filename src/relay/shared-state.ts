@@ -44,6 +44,7 @@ export function createSharedState(
   const connection = new RedisConnection({
     url: redisUrl,
     timeoutMs: redisTimeoutMs,
+    clock,
     failures,
     onReady: () => {
       for (const listener of listeners) listener()

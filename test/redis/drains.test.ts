@@ -31,7 +31,7 @@ async function openRelay(t: Closing, url: string): Promise<Relay> {
   const log = { redisOnFailure: () => {}, redisOnReady: () => {} }
   const failures = new RedisFailures(systemClock, log, { countRedisFailure: what => counted.push(what) })
   const onReady = (): void => waiting.splice(0).forEach(tell => tell())
-  const connection = new RedisConnection({ url, timeoutMs: 300, failures, onReady })
+  const connection = new RedisConnection({ url, timeoutMs: 300, clock: systemClock, failures, onReady })
   t.teardown(() => connection.close())
   await connection.start()
   const store = new RedisDrainStore({ connection, failures, prefix: 'test:' })

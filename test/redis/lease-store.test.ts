@@ -33,7 +33,13 @@ async function openRelay(t: Closing, url: string, leaseMs = 1000): Promise<Relay
   const failures = new RedisFailures(systemClock, log, {
     countRedisFailure: operation => counted.push(operation),
   })
-  const connection = new RedisConnection({ url, timeoutMs: 300, failures, onReady: () => (ready += 1) })
+  const connection = new RedisConnection({
+    url,
+    timeoutMs: 300,
+    clock: systemClock,
+    failures,
+    onReady: () => (ready += 1),
+  })
   t.teardown(() => connection.close())
   await connection.start()
   const options = { connection, failures, prefix: 'test:', leaseMs }
