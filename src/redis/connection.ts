@@ -131,7 +131,7 @@ export class RedisConnection {
   }
 }
 
-/** Every step to here has a time of its own and was in it: Redis answers, and what it answers is to wait for its data. */
+/** Each step has a time of its own, and this is longer than all of them: it answers, and says that its data is not there yet. */
 class NotLoadedError extends Error {
   override readonly name = 'loading'
 }
