@@ -13,11 +13,13 @@ import type {
 } from 'uWebSockets.js'
 import { RelayError } from '../errors.ts'
 import type { SessionHost } from '../session/host.ts'
+import { ABNORMAL_CLOSE_CODE } from './client-end.ts'
+import { EndedSockets } from './ended-sockets.ts'
 import type { Handshake } from './handshake.ts'
 import { checkHandshake, readHandshake, STREAM_PATH } from './handshake.ts'
 import type { ClientServerOptions, ClientServerSettings } from './options.ts'
 import { resolveClientServerOptions } from './options.ts'
-import { answerAlone, httpRefusal, writeRefusal } from './refusal.ts'
+import { answerAlone, httpRefusal, RefusedSocket, writeRefusal } from './refusal.ts'
 import { TlsFiles } from './tls-files.ts'
 import { createTlsApp } from './tls-app.ts'
 import { TokenRequest, TOKENS_PATH } from './token-endpoint.ts'
@@ -50,8 +52,8 @@ export interface ClientServer {
   /** TCP connections now, sessions included. */
   readonly connectionCount: number
   /**
-   * Resolves when no WebSocket is open. A session ends before its socket does: the last message and the Close frame of a
-   * slow client are still on their way.
+   * Resolves when no WebSocket is open, and the last client has had a second to read its last messages. A session ends
+   * before its socket does: the last message and the Close frame of a slow client are still on their way.
    */
   whenSocketsClosed(): Promise<void>
   /** The native build in use; `null` before `listen`. */
@@ -85,6 +87,7 @@ class UwsClientServer implements ClientServer {
   #connectionCount = 0
   #socketCount = 0
   readonly #socketsClosedWaiters: (() => void)[] = []
+  readonly #ended = new EndedSockets()
   #isStopping = false
   #isUpgrading = false
   /** What the native `open` was called with, until `#upgrade` takes it. A map, as to set a property may change hidden classes. */
@@ -104,8 +107,10 @@ class UwsClientServer implements ClientServer {
   }
 
   async whenSocketsClosed(): Promise<void> {
-    if (this.#socketCount === 0) return
-    await new Promise<void>(resolve => this.#socketsClosedWaiters.push(resolve))
+    const { clock } = this.#settings
+    while (this.#socketCount > 0) await new Promise<void>(resolve => this.#socketsClosedWaiters.push(resolve))
+    const lingerMs = this.#ended.lingerMs(clock.monotonicMs())
+    if (lingerMs > 0) await new Promise<void>(resolve => clock.setTimer(lingerMs, resolve))
   }
 
   async listen(): Promise<ListenAddress> {
@@ -208,12 +213,7 @@ class UwsClientServer implements ClientServer {
       ping: socket => socket.getUserData().handlers.socketOnPing(),
       pong: socket => socket.getUserData().handlers.socketOnPing(),
       drain: socket => socket.getUserData().handlers.socketOnDrain(),
-      close: (socket, closeCode, reason) => {
-        this.#connectionCount -= 1
-        this.#socketCount -= 1
-        socket.getUserData().handlers.socketOnClose(closeCode, reason)
-        if (this.#socketCount === 0) for (const resolve of this.#socketsClosedWaiters.splice(0)) resolve()
-      },
+      close: (socket, closeCode, reason) => this.#socketOnClose(socket, closeCode, reason),
     }
   }
 
@@ -240,9 +240,25 @@ class UwsClientServer implements ClientServer {
     this.#isUpgrading = false
     const socket = this.#opening.get('socket') ?? null
     this.#opening.set('socket', null)
-    if (socket === null) return
     this.#socketCount += 1
+    // The library has closed it after all: what was admitted has to begin, and to hear of it.
+    if (socket === null) this.#settleClosed(data, ABNORMAL_CLOSE_CODE, new ArrayBuffer(0))
     data.handlers.socketOnOpen(socket)
+  }
+
+  #socketOnClose(socket: WebSocket<SocketData>, closeCode: number, reason: ArrayBuffer): void {
+    this.#connectionCount -= 1
+    if (this.#opening.get('socket') === socket) this.#opening.set('socket', null)
+    else this.#settleClosed(socket.getUserData(), closeCode, reason)
+  }
+
+  #settleClosed({ handlers }: SocketData, closeCode: number, reason: ArrayBuffer): void {
+    this.#socketCount -= 1
+    const nowMs = this.#settings.clock.monotonicMs()
+    if (closeCode !== ABNORMAL_CLOSE_CODE) this.#ended.ended(nowMs)
+    if (handlers instanceof RefusedSocket) this.#ended.refused(nowMs)
+    handlers.socketOnClose(closeCode, reason)
+    if (this.#socketCount === 0) for (const resolve of this.#socketsClosedWaiters.splice(0)) resolve()
   }
 
   /** Called with 1 for a new connection and -1 for a closed one, as long as it is not upgraded. */
@@ -250,8 +266,9 @@ class UwsClientServer implements ClientServer {
     // An upgraded connection stays, it only changes its kind. Builds differ in whether the filter hears of that.
     if (this.#isUpgrading) return
     this.#connectionCount += change
-    const { maxConnections, metrics } = this.#settings
-    if (change < 0 || maxConnections === null || this.#connectionCount <= maxConnections) return
+    const { clock, maxConnections, metrics } = this.#settings
+    if (change < 0 || maxConnections === null) return
+    if (this.#connectionCount + this.#ended.heldByRefused(clock.monotonicMs()) <= maxConnections) return
     metrics.countConnectionRefused()
     response.close()
   }

@@ -8,7 +8,7 @@ import type { ViolationCode } from './metrics.ts'
 import { VIOLATION_CODES } from './metrics.ts'
 
 /** The native close code without a Close frame on the wire. A client cannot send it. */
-const ABNORMAL_CLOSE_CODE = 1006
+export const ABNORMAL_CLOSE_CODE = 1006
 
 const ABNORMAL_REASONS: ReadonlyMap<string, ErrorCode> = new Map<string, ErrorCode>([
   ['Received too big message', 'too_big_native'],

@@ -24,7 +24,8 @@ export type NativeSocket = Pick<WebSocket<unknown>, 'send' | 'cork' | 'getBuffer
 
 /** What the native socket's handlers call; one object a socket, found through its user data. */
 export interface SocketHandlers {
-  socketOnOpen(socket: NativeSocket): void
+  /** `null`: it is closed already, and `socketOnClose` came first. */
+  socketOnOpen(socket: NativeSocket | null): void
   /** `message` is valid during the call only. */
   socketOnMessage(message: ArrayBuffer, isBinary: boolean): void
   /** A ping, or a pong that nobody may have asked for. */
@@ -115,7 +116,7 @@ export class ClientSocket implements ClientPort, SocketHandlers {
 
   // SocketHandlers
 
-  socketOnOpen(socket: NativeSocket): void {
+  socketOnOpen(socket: NativeSocket | null): void {
     this.#socket = socket
     try {
       this.#listener = this.#open(this)

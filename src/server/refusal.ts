@@ -62,7 +62,8 @@ export function writeRefusal(response: HttpResponse, refusal: HttpRefusal, hasBo
     response.writeStatus(refusal.status)
     for (const [name, value] of refusal.headers) response.writeHeader(name, value)
     if (hasBody) return response.end(refusal.body, refusal.mustClose)
-    if (refusal.mustClose) response.writeHeader('Connection', 'close')
+    // To write the header would be a word only: the library closes when it is told so here.
+    if (refusal.mustClose) return response.end('', true)
     // Without arguments: any length given here, `undefined` too, counts as promised and not sent, and for a response that
     // is not complete when the handler returns the native library ends the process.
     return response.endWithoutBody()
@@ -98,10 +99,10 @@ export class RefusedSocket implements SocketHandlers {
     this.#requestId = requestId
   }
 
-  socketOnOpen(socket: NativeSocket): void {
+  socketOnOpen(socket: NativeSocket | null): void {
     // Both fit into the empty socket buffer, so the Close frame cannot be dropped.
-    socket.send(errorMessage(this.#error, this.#requestId), false, false)
-    socket.end(this.#error.definition.closeCode ?? 1011, this.#error.code)
+    socket?.send(errorMessage(this.#error, this.#requestId), false, false)
+    socket?.end(this.#error.definition.closeCode ?? 1011, this.#error.code)
   }
 
   socketOnMessage(): void {}

@@ -63,10 +63,10 @@ function handshakeBytes(options: Parameters<typeof encodeHandshake>[1] = {}): Bu
 }
 
 /** Sends pieces, one packet each, and reads one answer. */
-async function tunnel(t: Test, { port }: World, pieces: readonly Buffer[]) {
+async function tunnel(t: Test, { port }: World, pieces: readonly Buffer[], isHead = false) {
   const raw = await RawSocket.connect(port)
   t.teardown(() => raw.destroy())
-  const answer = raw.readAnswer()
+  const answer = raw.readAnswer(isHead)
   for (const piece of pieces) {
     await new Promise<void>(resolve => raw.tcp.write(piece, () => setImmediate(resolve)))
   }
@@ -110,6 +110,11 @@ t.test('a client behind the proxy cannot name another address with a header of i
       await raw.readEnd()
     }
   }
+  const head = handshakeBytes({ path: '/v1/nowhere', method: 'HEAD' })
+  const { raw, answer: headAnswer } = await tunnel(t, world, [proxyHeader('198.51.100.7'), head], true)
+  t.equal(headAnswer.status, 404)
+  raw.write(forged)
+  await raw.readEnd()
   t.equal(world.relay.activeSessions, 0, 'no second request of a connection is looked at')
   t.notOk(addressesOf(world).includes('203.0.113.66'))
   const { answer } = await tunnel(t, world, [proxyHeader('198.51.100.7'), refused])

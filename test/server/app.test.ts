@@ -4,6 +4,7 @@
 import { once } from 'node:events'
 import { createServer as createNetServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Test } from 'tap'
 import t from 'tap'
 import { systemClock } from '../../src/clock.ts'
@@ -12,7 +13,7 @@ import { createClientServer, ListenError } from '../../src/server/app.ts'
 import type { ClientPort } from '../../src/session/ports.ts'
 import type { TestServer } from '../support/client-server.ts'
 import { RecordingHost, RecordingMetrics, startServer } from '../support/client-server.ts'
-import { closePayload, OPCODE, RawSocket } from '../support/raw-socket.ts'
+import { closePayload, encodeHandshake, OPCODE, RawSocket } from '../support/raw-socket.ts'
 
 const STREAM_DEFAULTS = {
   parameters: {},
@@ -126,6 +127,7 @@ t.test('stopping refuses new connections and new sessions on old ones, and sessi
 
   const headAnswer = await head.handshake({ method: 'HEAD', path: '/' })
   test.same([headAnswer.status, headAnswer.headers.get('connection')], [503, 'close'])
+  test.same((await head.readEnd()).how, 'fin')
 
   raw.send({ opcode: OPCODE.binary, payload: Buffer.alloc(320) })
   await session.whenMessages(1)
@@ -172,6 +174,50 @@ t.test('counts connections, and closes those above the cap at once', async test 
   test.equal(relay.server.connectionCount, 2)
   await openSession(test, relay)
   test.equal(relay.server.connectionCount, 3)
+})
+
+t.test(
+  'those refused over a socket count against the cap for as long as they may hold it open',
+  async test => {
+    const relay = await startServer(test, { maxConnections: 3 })
+    relay.host.refusal = new RelayError('overloaded')
+    const ask = async () => {
+      const raw = await RawSocket.connect(relay.port)
+      test.teardown(() => raw.destroy())
+      raw.write(encodeHandshake('dGhlIHNhbXBsZSBub25jZQ==', { headers: { origin: 'https://example.org' } }))
+      await raw.readEnd()
+    }
+    for (let count = 0; count < 5; count += 1) await ask()
+    test.same([relay.server.connectionCount, relay.metrics.connectionsRefused], [0, 2])
+    relay.clock.advance(8000)
+    await ask()
+    test.equal(relay.metrics.connectionsRefused, 3)
+    relay.clock.advance(8000)
+    await ask()
+    test.equal(relay.metrics.connectionsRefused, 3)
+  },
+)
+
+t.test('sockets are closed once the last client has had a second to read', async test => {
+  const relay = await startServer(test)
+  await relay.server.whenSocketsClosed()
+  const { raw, session } = await openSession(test, relay)
+  const closed = relay.server.whenSocketsClosed().then(() => 'closed')
+  session.client.close(1012, 'drain_deadline')
+  await raw.readEnd()
+  relay.clock.advance(999)
+  test.equal(await Promise.race([closed, nextTurn('open')]), 'open')
+  relay.clock.advance(1)
+  test.equal(await closed, 'closed')
+})
+
+t.test('nobody is waited for who was gone', async test => {
+  const relay = await startServer(test)
+  const { raw, session } = await openSession(test, relay)
+  raw.reset()
+  await session.whenClosed()
+  await relay.server.whenSocketsClosed()
+  test.equal(relay.clock.pendingTimers, 0)
 })
 
 t.test('a slow reader is told why, once it reads again', async test => {

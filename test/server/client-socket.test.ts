@@ -57,8 +57,12 @@ class MemorySocket implements NativeSocket {
   }
 }
 
-function openSocket(options: Partial<ClientSocketOptions> = {}) {
-  const native = new MemorySocket()
+/** `opened` is what it is opened with; `null`: closed already. */
+function openSocket(
+  options: Partial<ClientSocketOptions> = {},
+  opened: MemorySocket | null = new MemorySocket(),
+) {
+  const native = opened ?? new MemorySocket()
   const metrics = new RecordingMetrics()
   const clock = new ManualClock()
   const failures: unknown[] = []
@@ -84,7 +88,8 @@ function openSocket(options: Partial<ClientSocketOptions> = {}) {
     },
   )
   native.onClose = (code, reason) => socket.socketOnClose(code, reason)
-  socket.socketOnOpen(native)
+  if (opened === null) socket.socketOnClose(1006, bytesOf(''))
+  socket.socketOnOpen(opened)
   const [session] = sessions
   if (session === undefined) throw new Error('no session')
   return { native, metrics, clock, failures, socket, session }
@@ -331,6 +336,18 @@ t.test('a session that closes while it is being made is told of its end once it 
   test.same(sessions[0]?.ends, [{ code: 'client_closed', closeCode: 1013 }])
   test.end()
 })
+
+t.test(
+  'a session whose socket the library has closed before it was opened is told of it, and can do no harm',
+  test => {
+    const opened = openSocket({}, null)
+    test.same(opened.session.ends, [{ code: 'tcp_reset', closeCode: 1006 }])
+    test.equal(opened.session.client.sendText('nobody'), 'dropped')
+    opened.session.client.close(1000, 'normal')
+    test.same([opened.native.calls, opened.failures], [[], []])
+    test.end()
+  },
+)
 
 t.test('counts violations, and survives figures that fail', test => {
   const counted = openSocket()
