@@ -76,7 +76,7 @@ export class RolloverPolicy {
   /** In [0, 1). */
   readonly #random: () => number
   #failures = 0
-  /** Of the last stream that ended unasked. */
+  /** Of the last stream that ended unasked; `null`: it is of no account, because the row ended. */
   #lastCode: ErrorCode | null = null
   /** Since when no stream takes audio; `null`: one does, or none is wanted. */
   #gapSinceMs: number | null = null
@@ -88,7 +88,10 @@ export class RolloverPolicy {
 
   /** An open stream ended unasked. Says whether another one is to be opened; then the gap begins. */
   streamEnded(error: RelayError, stream: EndedStream, nowMs: number): boolean {
-    if (stream.livedMs >= STABLE_MS) this.#failures = 0
+    if (stream.livedMs >= STABLE_MS) {
+      this.#failures = 0
+      this.#lastCode = null
+    }
     const isCured = this.#isCured(error, stream)
     this.#lastCode = error.code
     if (!isCured) return false
@@ -142,7 +145,7 @@ export class RolloverPolicy {
       // A session that was not let in anywhere is told so; one that is under way is worth another try.
       case 'upstream_throttled':
         return livedMs >= STABLE_MS || !isFirst || hasAlternative
-      // The client waits for its last results: a second time is enough.
+      // The client waits for its last results: a second time in a row is enough.
       case 'flush_timeout':
         return this.#lastCode !== 'flush_timeout'
       default:

@@ -151,6 +151,39 @@ t.test('a stream that fails while it is parked is replaced, until its last resul
 })
 
 t.test(
+  'last results that do not come, park after park: each has another stream, one after the other has not',
+  async t => {
+    const harness = startSession().opened()
+    // The service has as much longer as the audio was sent ahead of its time.
+    const waitForResults = () => {
+      for (let ms = 0; harness.session.state === 'parked' && ms < 60_000; ms += 100)
+        harness.clock.advance(100)
+      return harness.session.state
+    }
+    speak(harness, 1000)
+    for (let parks = 1; parks <= 3; parks += 1) {
+      harness.session.clientOnText(PAUSE)
+      t.equal(waitForResults(), 'rolling-over', `park ${parks}`)
+      harness.clock.advance(300)
+      harness.dial.open()
+      harness.clock.advance(100)
+      t.equal(harness.session.state, 'parked')
+      // Before the last results are there, so that this stream never ends well.
+      speak(harness, 100)
+      harness.dial.open()
+      speak(harness, 12_000)
+    }
+    harness.session.clientOnText(PAUSE)
+    t.equal(waitForResults(), 'rolling-over')
+    harness.clock.advance(300)
+    harness.dial.open()
+    harness.clock.advance(100)
+    t.equal(waitForResults(), 'closed')
+    t.match(harness.client.last, { type: 'Error', code: 'flush_timeout' })
+  },
+)
+
+t.test(
   'a service that gives up for want of audio: nothing open, nothing lost, and no new stream',
   async t => {
     for (const silence of ['end', 'fill'] as const) {
