@@ -6,6 +6,7 @@ import t from 'tap'
 import { AUDIENCE, createKey, ISSUER, KeyServer, signToken } from '../support/identity-provider.ts'
 import type { TestKey } from '../support/identity-provider.ts'
 import { bearer, knock } from '../support/knock.ts'
+import { ManualClock } from '../support/manual-clock.ts'
 import { encodeHandshake, RawSocket } from '../support/raw-socket.ts'
 import { startWorld } from '../support/world.ts'
 
@@ -164,6 +165,36 @@ t.test('clients that leave while their token is checked leave nothing behind', a
     ['bob'],
   )
 })
+
+t.test(
+  'a new key while its provider is away: its tokens may be tried again, and come in once it is back',
+  async t => {
+    const [before, after, stranger] = await Promise.all(
+      ['before', 'after', 'stranger'].map(kid => createKey('ES256', kid)),
+    )
+    if (before === undefined || after === undefined || stranger === undefined) throw new Error('no keys')
+    const provider = await KeyServer.start(t, [before])
+    const clock = new ManualClock(Date.now())
+    const world = await startWorld(t, { relay: { ...JWT, jwksUrl: provider.url }, dependencies: { clock } })
+    await world.log.waitFor('signing keys loaded')
+    const status = async (key: TestKey) => {
+      const { answer, code } = await knock(t, world.port, bearer(await signToken(key)))
+      return [answer.status, code]
+    }
+    clock.advance(30_000)
+    provider.keys = [before, after]
+    provider.answer = response => response.writeHead(503).end()
+    t.strictSame(await status(after), [503, 'auth_unavailable'])
+    t.strictSame(await status(before), [101, null], 'a key that is known needs no provider')
+    t.strictSame(await status(after), [503, 'auth_unavailable'], 'without another load')
+    t.equal(provider.requests, 2)
+    t.match(world.log.of('client refused')[0], { code: 'auth_unavailable', detail: 'jwksUrl' })
+    provider.answer = null
+    clock.advance(30_000)
+    t.strictSame(await status(after), [101, null])
+    t.strictSame(await status(stranger), [401, 'token_invalid'], 'the provider has said which there are')
+  },
+)
 
 t.test('a file of keys that cannot be used is a configuration that cannot be used', async t => {
   const table: [string, RegExp][] = [

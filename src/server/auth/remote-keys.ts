@@ -3,7 +3,8 @@
  *
  * Kept while the provider is down or slow: what was loaded once is used until something newer is. A key that is not in
  * the set makes it load again, but not more often than `retryMs`, however many unknown keys come; while it loads, known
- * keys are not held up. Keys that left the set are good for one more `refreshMs`, for tokens signed just before.
+ * keys are not held up. As long as it cannot be loaded, nobody knows whether such a key is right: not the client's doing.
+ * Keys that left the set are good for one more `refreshMs`, for tokens signed just before.
  */
 import { errors } from 'jose'
 import type { Clock, Timer } from '../../clock.ts'
@@ -35,6 +36,8 @@ export class RemoteKeys {
   #loadedAtMs = -Infinity
   #replacedAtMs = -Infinity
   #attemptedAtMs = -Infinity
+  /** What came of the last attempt that is over. */
+  #hasFailed = false
   #loading: Promise<void> | null = null
   #abort: AbortController | null = null
   #ticker: Timer | null = null
@@ -85,7 +88,9 @@ export class RemoteKeys {
     }
     await this.#load()
     const current = this.#current
-    if (current === null || current === before) throw missing
+    if (current === null || current === before) {
+      throw this.#hasFailed ? new RelayError('auth_unavailable', { detail: NAME }) : missing
+    }
     return current.find(header, token)
   }
 
@@ -108,8 +113,10 @@ export class RemoteKeys {
     try {
       const text = await fetchText(url, abort.signal)
       this.#take(text, parseKeySet(text, NAME, true))
+      this.#hasFailed = false
       onLoad(this.#current?.size ?? 0, null)
     } catch (error) {
+      this.#hasFailed = true
       if (!this.#isClosed) onLoad(null, error)
     } finally {
       timer.cancel()

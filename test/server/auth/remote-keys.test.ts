@@ -152,7 +152,16 @@ t.test('a hundred unknown keys make it load once in a while, and hold nobody up'
   await asked
   t.equal(await outcome(known), 'in: alice', 'the provider has not answered yet')
   clock.advance(3000)
-  t.equal(await waiting, 'token_invalid')
+  t.equal(await waiting, 'auth_unavailable')
+  t.strictSame(
+    new Set(await Promise.all(flood.map(outcome))),
+    new Set(['auth_unavailable']),
+    'and nobody can tell until it has',
+  )
+  t.equal(provider.requests, 4)
+  provider.answer = null
+  clock.advance(27_000)
+  t.equal(await outcome(flood[0] ?? ''), 'token_invalid')
 })
 
 t.test('as long as no key was ever loaded, nobody can be told apart', async t => {
