@@ -60,7 +60,7 @@ export interface ResumableContext {
 /** One socket of the client. What it reports after it was replaced is not heard. */
 interface Connection {
   readonly port: ClientPort
-  /** Messages of before are on their way. */
+  /** Messages of before are on their way: not sent yet, or sent and not read. */
   isCatchingUp: boolean
 }
 
@@ -228,7 +228,8 @@ export class ResumableClient implements ClientPort {
   close(closeCode: number, reason: string): void {
     this.#ending = { closeCode, reason }
     this.#endingAtMs = this.#context.clock.monotonicMs()
-    if (this.#connection?.isCatchingUp === false) this.#connection.port.close(closeCode, reason)
+    if (this.#connection?.isCatchingUp === true) this.#catchUp()
+    else this.#connection?.port.close(closeCode, reason)
   }
 
   // ── one socket after another ────────────────────────────────────────────────────────────────────────────────────
@@ -310,8 +311,9 @@ export class ResumableClient implements ClientPort {
     while (port.bufferedBytes() < this.#context.limits.clientSoftBufferBytes) {
       const text = this.#log.next()
       if (text === null) {
-        if (this.#ending === null) connection.isCatchingUp = false
-        else this.#hangUp()
+        // What the relay wrote ahead is no sign of a slow client: counting begins once it was read.
+        if (this.#ending !== null) this.#hangUp()
+        else if (port.bufferedBytes() === 0) connection.isCatchingUp = false
         return
       }
       port.sendText(text)

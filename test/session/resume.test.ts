@@ -1,13 +1,22 @@
 import t from 'tap'
 import { RelayError, type ErrorCode } from '../../src/errors.ts'
 import type { Resumption } from '../../src/session/host.ts'
-import type { ClientEnd, ClientListener } from '../../src/session/ports.ts'
+import type { ClientEnd, ClientListener, SendResult } from '../../src/session/ports.ts'
 import type { SessionLimits } from '../../src/session/limits.ts'
 import { LAST_READ_MS } from '../../src/session/resumable-client.ts'
 import { MemoryClient, resultOf, transcriptMessage } from '../support/memory-ports.ts'
 import { audioOf, openKept, SESSION_ID, type KeptHarness } from '../support/session-harness.ts'
 
 const RESET: ClientEnd = { code: 'tcp_reset', closeCode: 1006 }
+
+/** Reads nothing unless told: all that it is sent waits in its socket. */
+class SlowClient extends MemoryClient {
+  override sendText(message: string): SendResult {
+    super.sendText(message)
+    this.buffered += Buffer.byteLength(message)
+    return 'buffered'
+  }
+}
 
 /** A kept session whose stream is open. */
 function opened(limits: Partial<SessionLimits> = {}, queryString = ''): KeptHarness {
@@ -354,6 +363,48 @@ t.test('a client that comes back and does not read ends with slow_consumer', asy
   harness.clock.advance(LAST_READ_MS)
   t.strictSame(client.closed, { code: 4430, reason: 'slow_consumer' })
 })
+
+t.test(
+  'what was said again and is not read yet counts against no client; what comes after it was does',
+  async t => {
+    const harness = opened()
+    const long = 'word '.repeat(2000)
+    for (let index = 0; index < 6; index += 1) say(harness, long, index)
+    harness.listener.clientOnClose(RESET)
+    const client = new SlowClient()
+    const listener = find(harness, tokenOf(harness.client), 1).attach(client)
+    t.equal(seqsOf(client).at(-1), 7, 'all of it was sent')
+    t.ok(client.buffered < 65_536, `${client.buffered} bytes wait`)
+    for (let index = 6; index < 12; index += 1) say(harness, long, index)
+    t.equal(harness.registry.activeCount, 1)
+    const overshoot = client.buffered - 65_536
+    t.ok(overshoot > 0 && overshoot < 11_000, `${overshoot} bytes above what may be sent ahead`)
+    client.buffered = 10_000
+    listener.clientOnDrain?.()
+    t.strictSame(
+      seqsOf(client),
+      Array.from({ length: 12 }, (_, index) => index + 2),
+    )
+    client.buffered = 0
+    listener.clientOnDrain?.()
+    for (let index = 12; index < 20; index += 1) say(harness, long, index)
+    t.match(harness.metrics.ended, [{ code: 'slow_consumer' }])
+  },
+)
+
+t.test(
+  'told to go before it has read everything, a client has nothing to wait for but its own reading',
+  async t => {
+    const harness = opened()
+    say(harness, 'one', 0)
+    harness.listener.clientOnClose(RESET)
+    const client = new SlowClient()
+    const listener = find(harness, tokenOf(harness.client), 1).attach(client)
+    listener.clientOnText('nonsense')
+    t.match(client.last, { type: 'Error', code: 'bad_control_message' })
+    t.match(client.closed, { reason: 'bad_control_message' }, 'the socket itself keeps the Close frame back')
+  },
+)
 
 t.test('the backlog of a client that was away may come at once, and no more than that', async t => {
   const harness = opened()
