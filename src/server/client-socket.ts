@@ -2,9 +2,10 @@
  * One open client: the `ClientPort` of a session over a native socket.
  *
  * The native socket has sharp edges, and they end here: it throws when it is used after its close, a throw in one of its
- * handlers ends the process, it drops messages above its buffer limit without a word (its own Close frame too), and
- * `end` and `close` call the close handler before they return. So the state changes first and the call comes after,
- * every handler is guarded, and a Close frame waits until the client has read what was sent before.
+ * handlers ends the process, it drops messages above its buffer limit without a word (its own Close frame too), `end` and
+ * `close` call the close handler before they return, and what is sent within the drain handler may get stuck. So the state
+ * changes first and the call comes after, every handler is guarded, a drain is reported once its handler has returned, and
+ * a Close frame waits until the client has read what was sent before.
  *
  *     open ── close() ──▶ closing ── buffer empty: Close frame ──▶ closed
  *       │                    └────── closeTimeoutMs: no Close frame ─▲
@@ -157,11 +158,9 @@ export class ClientSocket implements ClientPort, SocketHandlers {
       if (this.bufferedBytes() === 0) this.#end()
       return
     }
-    try {
-      this.#listener?.clientOnDrain?.()
-    } catch (error) {
-      this.#fail(error)
-    }
+    // Not from within the native handler, which stops watching for room when it returns: the rest of a large message would wait
+    // until the next one, or the next ping.
+    setImmediate(() => this.#reportDrain())
   }
 
   socketOnClose(closeCode: number, reason: ArrayBuffer): void {
@@ -174,6 +173,15 @@ export class ClientSocket implements ClientPort, SocketHandlers {
     else this.#reportEnd(end)
     this.#count(end)
     this.#onGone()
+  }
+
+  #reportDrain(): void {
+    if (this.#socket === null || this.#closing !== null) return
+    try {
+      this.#listener?.clientOnDrain?.()
+    } catch (error) {
+      this.#fail(error)
+    }
   }
 
   #reportEnd(end: ClientEnd): void {

@@ -46,7 +46,7 @@ export interface ClientListener {
   clientOnText(message: string): void
   /** A message above the size limit of the protocol; its content was not kept. */
   clientOnOversize(messageBytes: number): void
-  /** The client has read what was buffered. A session by itself looks at the buffer with each message instead. */
+  /** The client has read some of what was buffered; told a moment later. A session by itself looks at the buffer with each message instead. */
   clientOnDrain?(): void
   /** Called exactly once; afterwards the port is dead. */
   clientOnClose(end: ClientEnd): void

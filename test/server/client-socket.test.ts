@@ -1,6 +1,7 @@
 /**
  * A client's socket over a native socket made of memory: every order of events, without a network.
  */
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import type { ClientSocketOptions, NativeSocket } from '../../src/server/client-socket.ts'
 import { ClientSocket } from '../../src/server/client-socket.ts'
@@ -131,7 +132,7 @@ t.test('messages that come together leave together, and the worst result counts'
   test.end()
 })
 
-t.test('hands on audio as a view, text as a string and too much as a number', test => {
+t.test('hands on audio as a view, text as a string and too much as a number', async test => {
   const { socket, session } = openSocket()
   const audio = new Uint8Array([1, 2, 3, 4]).buffer
   const seen: ArrayBufferLike[] = []
@@ -151,17 +152,19 @@ t.test('hands on audio as a view, text as a string and too much as a number', te
   socket.socketOnMessage(bytesOf('x'.repeat(102)), false)
   test.same(session.oversizes, [101, 102])
   socket.socketOnDrain()
+  test.equal(session.drains, 0, 'not within the native handler')
+  await setImmediate()
   test.equal(session.drains, 1)
-  test.end()
 })
 
-t.test('closes at once when nothing waits, and is dead afterwards', test => {
+t.test('closes at once when nothing waits, and is dead afterwards', async test => {
   const { native, socket, session, clock } = openSocket()
   session.onClose = () => {
     // What a session may do while it is being told.
     socket.close(1000, 'again')
     socket.sendText('late')
   }
+  socket.socketOnDrain()
   socket.close(4408, 'audio_timeout')
   test.same(native.calls, ['end 4408 audio_timeout'])
   test.same(session.ends, [{ code: 'client_closed', closeCode: 4408 }])
@@ -170,9 +173,9 @@ t.test('closes at once when nothing waits, and is dead afterwards', test => {
   test.equal(socket.bufferedBytes(), 0)
   socket.socketOnMessage(new ArrayBuffer(2), true)
   socket.socketOnDrain()
+  await setImmediate()
   test.same([native.calls.length, native.sent, session.messages, session.drains], [1, [], [], 0])
   test.equal(clock.pendingTimers, 0)
-  test.end()
 })
 
 t.test('waits with the Close frame until the client has read what came before', test => {
@@ -237,7 +240,7 @@ t.test('cuts a close reason to what fits', test => {
   test.end()
 })
 
-t.test('tells the session of a bug in any handler, and of nothing twice', test => {
+t.test('tells the session of a bug in any handler, and of nothing twice', async test => {
   const events: ((socket: ClientSocket, native: MemorySocket) => void)[] = [
     socket => socket.socketOnMessage(new ArrayBuffer(2), true),
     socket => socket.socketOnMessage(bytesOf('text'), false),
@@ -259,12 +262,12 @@ t.test('tells the session of a bug in any handler, and of nothing twice', test =
     })
     session.onClose = index === events.length - 1 ? fail : () => {}
     happen(socket, native)
+    await setImmediate()
     test.same(session.failures, [bug], `event ${index}`)
     test.same(failures, [])
     test.equal(session.ends.length, 1)
     if (index < events.length - 1) test.same(native.calls, ['end 1011 internal'])
   }
-  test.end()
 })
 
 t.test('a listener that cannot even fail is closed with internal', test => {
