@@ -7,6 +7,8 @@
  * | another one before the drain is over    | close at once                      | 143 or 130 |
  * | uncaught exception, unhandled rejection | report, drain                      | 1          |
  *
+ * The first signal into the drain of a crash is the first: a supervisor sends one, and cannot know of the crash.
+ *
  * Signals are listened to before anything starts: a supervisor may stop a process as soon as it says that it runs.
  */
 import type { Clock } from '../clock.ts'
@@ -80,7 +82,7 @@ class ServiceRun {
   }
 
   #processOnSignal(signal: StopSignal): void {
-    const isSecond = this.#isDraining || this.#stopSignal !== null
+    const isSecond = this.#stopSignal !== null
     this.#stopSignal ??= signal
     if (isSecond) this.#force(signal)
     else if (this.#service !== null) this.#stop(this.#service, signal)
@@ -98,7 +100,7 @@ class ServiceRun {
 
   #stop(service: Service, signal: StopSignal): void {
     service.serviceOnStop(signal)
-    this.#drain(service, EXIT_OK)
+    if (!this.#isDraining) this.#drain(service, EXIT_OK)
   }
 
   #drain(service: Service, exitCode: number): void {

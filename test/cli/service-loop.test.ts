@@ -128,6 +128,22 @@ t.test('a crash is reported, drains and fails; a second one is reported only', a
   t.equal(await late.exitCode, 1, 'whoever began the drain')
 })
 
+t.test('the first signal after a crash goes on with the drain; the next one ends it', async t => {
+  const { calls, context, exitCode, endDrain } = await setUpStarted()
+  context.crash(new Error('one'))
+  context.signal('SIGTERM')
+  await new Promise(resolve => setImmediate(resolve))
+  endDrain()
+  t.equal(await exitCode, 1)
+  t.strictSame(calls, ['crash one', 'drain', 'SIGTERM'])
+  const forced = await setUpStarted()
+  forced.context.crash(new Error('two'))
+  forced.context.signal('SIGINT')
+  forced.context.signal('SIGTERM')
+  t.equal(await forced.exitCode, 143)
+  t.strictSame(forced.calls, ['crash two', 'drain', 'SIGINT', 'close'])
+})
+
 function failure(code: string): string | null {
   return describeListenFailure(Object.assign(new Error(), { code }), 'h port 1')
 }

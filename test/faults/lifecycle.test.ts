@@ -212,6 +212,25 @@ t.test('LC-08 a bug of nobody is logged, drains, and is the end of the process',
   }
 })
 
+t.test('LC-08 a rollout that stops it meanwhile does not cut what drains', async t => {
+  for (const { flags, noted } of [
+    { flags: {}, noted: /"message":"stopping"/ },
+    { flags: { workers: 2 }, noted: /"message":"worker stopping"[^]*"message":"worker stopping"/ },
+  ]) {
+    const relay = await startRelay(t, { preload: [BUGS], flags })
+    const [client] = await openClients(relay, 1)
+    if (client === undefined) throw new Error('no client')
+    client.say('bug-of-nobody')
+    await client.waitFor('Draining')
+    relay.child.kill('SIGTERM')
+    await relay.waitFor(noted)
+    speakOn([client])
+    t.match(await client.finish(), { code: 1000 })
+    t.strictSame(client.words(), words)
+    t.match(await relay.result, { stderr: '' })
+  }
+})
+
 /** A line is lost when its write has failed, which is later than whatever it tells of. */
 async function lostLines(relay: RelayProcess, count: number): Promise<void> {
   for (;;) if (((await relay.scrape()).get('log_lines_lost_total') ?? 0) >= count) return
