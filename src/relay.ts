@@ -66,6 +66,8 @@ export interface RelayDependencies {
   readonly random?: () => number
   /** The client port is shared with other processes; see `sharePort` in `server/options.ts`. Default false. */
   readonly sharePort?: boolean
+  /** So many processes, this one among them, divide this relay's part of each quota. Default 1. */
+  readonly processes?: number
   /** Names the process in resume tokens, among those that share the port. Default: a name of its own. */
   readonly resumeOrigin?: ResumeOrigin
   /** Takes the place of the operations port. Default: it is opened. */
@@ -238,8 +240,18 @@ class RunningRelay implements Relay {
     metrics: RelayMetrics,
     shared: SharedState | null,
   ): RelayUpstream {
-    const { credentials, random = Math.random, upstreamCa: ca } = this.#deps
-    const given = { clock: this.#clock, logger: this.#logger, metrics, shared, random, ca, credentials }
+    const { credentials, processes = 1, random = Math.random, upstreamCa: ca } = this.#deps
+    const shares = this.#options.quotaShares * processes
+    const given = {
+      clock: this.#clock,
+      logger: this.#logger,
+      metrics,
+      shared,
+      shares,
+      random,
+      ca,
+      credentials,
+    }
     return createUpstream(this.#options, regions, given)
   }
 

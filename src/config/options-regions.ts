@@ -37,7 +37,7 @@ export const REGION_OPTIONS = {
     default: 1,
     min: 1,
     max: 100_000,
-    doc: 'Into how many equal parts the quotas are divided, of which this relay takes one: the most pods there will be. Workers divide that part further. With `redisUrl` relays count together, and a part is only what is left to each while Redis is away.',
+    doc: 'Into how many equal parts the quotas are divided, of which this relay takes one: the most pods there will be. Workers divide that part further, each with one stream at least. With `redisUrl` relays count together, and a part is only what is left to each while Redis is away.',
   },
   handoverStreams: {
     theme: 'regions',

@@ -34,6 +34,8 @@ export interface UpstreamDependencies {
   readonly ca: string | undefined
   /** Fixed keys instead of the AWS credential chain. */
   readonly credentials: AwsCredentials | undefined
+  /** Into how many parts the quotas are divided, of which this process takes one. */
+  readonly shares: number
   /** `null`: this relay counts alone. */
   readonly shared: SharedState | null
 }
@@ -79,11 +81,11 @@ export function createUpstream(
   }
   const createQuota = ({ name, quota: size }: Region): LocalQuota | SharedQuota => {
     const isCounted = size.streams > 0 || size.startsPerSecond > 0
-    if (deps.shared === null || !isCounted) return new LocalQuota(shareOf(size, options.quotaShares), clock)
+    if (deps.shared === null || !isCounted) return new LocalQuota(shareOf(size, deps.shares), clock)
     const quota = new SharedQuota({
       region: name,
       size,
-      shares: options.quotaShares,
+      shares: deps.shares,
       store: deps.shared.leases,
       clock,
       leaseMs: options.redisLeaseMs,

@@ -37,7 +37,10 @@ export interface StreamQuota {
 /** Streams end at any time, and who waits is told so; this is for what nobody tells. */
 export const FULL_RETRY_MS = 250
 
-/** The part of a quota that one of `shares` relays takes. The parts together are never more than the whole. */
+/**
+ * The part of a quota that one of `shares` processes takes. The parts together are never more than the whole, unless there
+ * are more processes than streams: none may be left with nothing.
+ */
 export function shareOf({ startsPerSecond, streams, reservedStreams }: QuotaSize, shares: number): QuotaSize {
   return {
     streams: streams === 0 ? 0 : Math.max(1, Math.floor(streams / shares)),

@@ -14,6 +14,8 @@ export const WORKER_ARGUMENT = '--worker'
 export interface WorkerStart {
   /** From 1. */
   readonly worker: number
+  /** How many workers there are. */
+  readonly workers: number
   /** The same for all workers, in the tokens of sessions that can be resumed. */
   readonly relayName: string
   /** Its share of `maxSessions`, and a `port` that is not 0. */

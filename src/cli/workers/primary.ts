@@ -162,7 +162,9 @@ class Primary implements SupervisorEvents {
       memoryLimit(this.#options.memoryLimitBytes),
     )
     return new WorkerSupervisor({
-      starts: parts.map((options, index) => ({ worker: index + 1, relayName, options, operations })),
+      starts: parts.map((options, index) => {
+        return { worker: index + 1, workers: this.#workers, relayName, options, operations }
+      }),
       spawn: this.#context.spawnWorker,
       clock: this.#context.clock,
       events: this,

@@ -11,8 +11,8 @@ export function countWorkers({ workers, maxSessions }: RelayOptions, cores: numb
 }
 
 /**
- * The options of each worker: its share of `maxSessions` (the remainder goes to the first), of the memory, of the quotas
- * and of the queue, and nothing to divide.
+ * The options of each worker: its share of `maxSessions` (the remainder goes to the first), of the memory and of the queue,
+ * and nothing to divide. Quotas are not among them: a worker knows among how many processes its relay divides its part.
  */
 export function divideOptions(
   options: RelayOptions,
@@ -25,7 +25,6 @@ export function divideOptions(
     ...options,
     workers: 1,
     memoryLimitBytes: Math.floor(memoryBytes / workers),
-    quotaShares: options.quotaShares * workers,
     startQueueLength: Math.ceil(options.startQueueLength / workers),
     maxSessions: share + (index < remainder ? 1 : 0),
   }))

@@ -75,7 +75,7 @@ class Worker {
   }
 
   async start(): Promise<Service> {
-    const { worker, relayName, options, operations } = await this.#order
+    const { worker, workers, relayName, options, operations } = await this.#order
     const { clock, environment } = this.#context
     const logger = createLogger({ level: options.logLevel, version: VERSION, worker, sharesOutput: true })
     this.#logger = logger
@@ -85,6 +85,7 @@ class Worker {
         clock,
         env: environment,
         sharePort: true,
+        processes: workers,
         resumeOrigin: { relay: relayName, process: worker },
         createOperations: sources => this.#createOperations(sources, operations),
       },

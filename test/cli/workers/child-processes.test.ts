@@ -77,7 +77,7 @@ t.test('a relay lives on while the system has no process for one of its workers'
   const { options } = resolveOptions()
   const operations = { host: '127.0.0.1', port: 9090 }
   const supervisor = new WorkerSupervisor({
-    starts: [1, 2].map(worker => ({ worker, relayName: 'test', options, operations })),
+    starts: [1, 2].map(worker => ({ worker, workers: 2, relayName: 'test', options, operations })),
     clock,
     drainLimitMs: 1000,
     events: {

@@ -23,7 +23,7 @@ t.test('auto is one a core, but not more than there are sessions, nor than the b
 })
 
 t.test(
-  'maxSessions is divided without a rest, memory, quotas and the queue into equal parts, and nothing else is',
+  'maxSessions is divided without a rest, memory and the queue into equal parts, and nothing else is',
   async t => {
     for (const [maxSessions, workers] of [
       [1000, 3],
@@ -45,15 +45,30 @@ t.test(
         shares.toSorted((a, b) => b - a),
         'the first get the remainder',
       )
-      for (const { memoryLimitBytes, quotaShares, startQueueLength, ...part } of parts) {
+      for (const { memoryLimitBytes, startQueueLength, ...part } of parts) {
         t.equal(memoryLimitBytes, Math.floor(1_000_000 / workers))
-        t.equal(quotaShares, options.quotaShares * workers)
         t.equal(startQueueLength, Math.ceil(options.startQueueLength / workers))
         t.same({ ...options, ...part, maxSessions, workers }, options)
       }
     }
   },
 )
+
+t.test('a worker can start with its part of any options that are valid', async t => {
+  const regions = [
+    { region: 'us-east-1', streams: 100 },
+    { region: 'us-west-2', streams: 50 },
+  ]
+  for (const overrides of [
+    { workers: 2, regions, quotaShares: 50 },
+    { workers: 8, regionStreams: 25, quotaShares: 4 },
+    { workers: 256, quotaShares: 100_000 },
+  ]) {
+    const options = optionsOf(overrides)
+    const { workers } = overrides
+    for (const part of divideOptions(options, workers, 2 ** 40)) t.same(optionsOf(part), part)
+  }
+})
 
 t.test('the wait doubles with each death of the last minute, up to a bound', async t => {
   const policy = new RestartPolicy()

@@ -11,7 +11,12 @@ import type { Emulator } from '../../../src/emulator/index.ts'
 import { runCli } from '../../support/cli.ts'
 import { fetchText } from '../../support/metric-values.ts'
 import { RelayClient } from '../../support/relay-client.ts'
-import { RELAY_KEYS, startRelayProcess, type RelayProcess } from '../../support/relay-process.ts'
+import {
+  RELAY_KEYS,
+  startRelayProcess,
+  type RelayProcess,
+  type ServeFlags,
+} from '../../support/relay-process.ts'
 import { readSpeech, sha256, SPEECH_FOLDER } from '../../support/speech.ts'
 import { NO_QUOTAS } from '../../support/world.ts'
 
@@ -27,12 +32,12 @@ interface Workers extends RelayProcess {
   pids(): ReadonlyMap<number, number>
 }
 
-async function startWorkers(t: Test, workers = 2): Promise<Workers> {
+async function startWorkers(t: Test, workers = 2, flags: ServeFlags = {}): Promise<Workers> {
   const emulator = createEmulator({ ...NO_QUOTAS, engine, keepStreams: 10_000 })
   t.teardown(() => emulator.close())
   const { url: endpoint } = await emulator.start()
   // Odd, so that there is a remainder.
-  const relay = await startRelayProcess(t, { flags: { workers, 'max-sessions': 401, endpoint } })
+  const relay = await startRelayProcess(t, { flags: { workers, 'max-sessions': 401, endpoint, ...flags } })
   const first = relay.lines('workers started').flatMap(({ pids }) => pids as number[])
   return {
     ...relay,
@@ -281,6 +286,24 @@ t.test('a client that comes back finds its worker within some attempts', async t
   }
   t.comment(`${elsewhere} attempts met another worker`)
   t.equal(workers.emulator.connectionCount, 4)
+})
+
+t.test('workers divide a part of a quota, and none is left without a stream', async t => {
+  for (const [regionStreams, quotaShares, limit] of [
+    [40, 2, 20],
+    [3, 2, 2],
+    // More parts with the workers than `quotaShares` may be.
+    [0, 100_000, null],
+  ] as const) {
+    const flags = { 'region-streams': regionStreams, 'quota-shares': quotaShares }
+    const relay = await startWorkers(t, 2, flags)
+    const regions = JSON.parse(await fetchText(`${relay.opsUrl}/regions`)) as unknown
+    t.match(regions, { regions: [{ stream_limit: limit }] })
+    t.equal(await relay.probe('/readyz'), 200)
+    const [client] = [...(await openClients(relay, 1)).keys()]
+    t.match(await client?.finish(), { code: 1000 })
+    t.equal(await relay.stop(), 0)
+  }
 })
 
 t.test('an order about a region reaches every worker', async t => {

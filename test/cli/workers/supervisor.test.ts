@@ -64,6 +64,7 @@ function setUp(workers = 2) {
   const supervisor = new WorkerSupervisor({
     starts: Array.from({ length: workers }, (_, index) => ({
       worker: index + 1,
+      workers,
       relayName: 'test',
       options,
       operations,
