@@ -39,7 +39,10 @@ const help: HelpPage = {
   ],
   exitCodes: [
     { code: EXIT_OK, doc: 'it was stopped and has drained' },
-    { code: EXIT_FAILURE, doc: 'a port is in use, the native library does not load, or the relay failed' },
+    {
+      code: EXIT_FAILURE,
+      doc: 'a port is in use, the native library does not load, or the relay failed, be it while it drained',
+    },
     USAGE_ROW,
     CONFIG_EXIT_ROW,
     ...FORCED_ROWS,

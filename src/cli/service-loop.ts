@@ -6,6 +6,7 @@
  * | SIGTERM or SIGINT                       | drain; while it starts: after that | 0          |
  * | another one before the drain is over    | close at once                      | 143 or 130 |
  * | uncaught exception, unhandled rejection | report, drain                      | 1          |
+ * | the drain fails                         | report                             | 1          |
  *
  * The first signal into the drain of a crash is the first: a supervisor sends one, and cannot know of the crash.
  *
@@ -17,7 +18,7 @@ import type { StopSignal } from './exit-codes.ts'
 import { EXIT_FAILURE, EXIT_FORCED, EXIT_OK } from './exit-codes.ts'
 
 export interface Service {
-  /** Ends in order, within a time that the service bounds. */
+  /** Ends in order, within a time that the service bounds. Rejects when it has ended, but not in order. */
   drain(): Promise<void>
   /** Ends now. */
   close(): Promise<void>

@@ -227,7 +227,7 @@ t.test('LC-08 a rollout that stops it meanwhile does not cut what drains', async
     speakOn([client])
     t.match(await client.finish(), { code: 1000 })
     t.strictSame(client.words(), words)
-    t.match(await relay.result, { stderr: '' })
+    t.match(await relay.result, { code: 1, stderr: '' })
   }
 })
 

@@ -124,7 +124,7 @@ class Primary implements SupervisorEvents {
         operations: `http://${reachableHost(operations.host)}:${operations.port}`,
       })
       return loggedService(
-        { drain: () => this.#end(supervisor.drain()), close: () => this.#end(supervisor.close()) },
+        { drain: () => this.#drain(supervisor), close: () => this.#close(supervisor) },
         this.#logger,
       )
     } catch (error) {
@@ -181,8 +181,20 @@ class Primary implements SupervisorEvents {
     }
   }
 
-  async #end(workersGone: Promise<void>): Promise<void> {
-    await workersGone
+  /** Throws when sessions may have lost their last results. */
+  async #drain(supervisor: WorkerSupervisor): Promise<void> {
+    const disorderly = await supervisor.drain()
+    await this.#stop()
+    if (disorderly.length > 0)
+      throw new CommandError(`did not end in order: worker ${disorderly.join(', worker ')}`)
+  }
+
+  async #close(supervisor: WorkerSupervisor): Promise<void> {
+    await supervisor.close()
+    await this.#stop()
+  }
+
+  async #stop(): Promise<void> {
     await this.#ops.close()
     this.#logger.info('workers stopped')
   }

@@ -7,7 +7,7 @@
  * | one dies later                              | it is started again after a while (`restarts.ts`)        |
  * | too many died within a minute               | `supervisorOnGiveUp`, once; nothing is started any more  |
  * | one does not answer, or does not start      | it is killed, and so it has died                         |
- * | `drain`                                     | all drain, within a time; the rest is killed             |
+ * | `drain`                                     | all drain, within a time; the rest is killed, and named  |
  *
  * Processes and time come from outside.
  */
@@ -53,6 +53,8 @@ export class WorkerSupervisor implements SlotEvents {
   readonly #slots: readonly WorkerSlot[]
   readonly #restarts = new RestartPolicy()
   readonly #restartTimers = new Map<WorkerSlot, Timer>()
+  /** Workers that were killed, or failed, where they should have ended. */
+  readonly #disorderly: number[] = []
   readonly #goneWaiters: (() => void)[] = []
   /** What slots said of their start; told with their exit. */
   readonly #failures = new Map<WorkerSlot, StartFailure>()
@@ -104,13 +106,14 @@ export class WorkerSupervisor implements SlotEvents {
     return this.#askEach(async slot => slot.orderRegion({ region, isDraining, ageMs: 0 }, timeoutMs))
   }
 
-  /** All deliver their last results and end. Resolves when none is left. */
-  async drain(): Promise<void> {
+  /** All deliver their last results and end. Resolves when none is left, with those that did not end in order. */
+  async drain(): Promise<readonly number[]> {
     this.#stop()
     for (const slot of this.#slots) slot.drain()
     const limit = this.#clock.setTimer(this.#drainLimitMs, () => this.#killAll('does not end'))
     await this.#whenGone()
     limit.cancel()
+    return this.#disorderly
   }
 
   /** All end at once. Resolves when none is left. */
@@ -150,8 +153,10 @@ export class WorkerSupervisor implements SlotEvents {
     this.#failures.delete(slot)
     if (this.#starting !== null) this.#abandonStart(this.#starting, slot, failure, exit)
     else if (!this.#isStopping) this.#restartLater(slot, failure?.message ?? describeExit(exit))
-    else if (exit.code !== 0 && !this.#isClosing)
+    else if (exit.code !== 0 && !this.#isClosing) {
+      this.#disorderly.push(slot.worker)
       this.#events.supervisorOnDeath(slot.worker, describeExit(exit), null)
+    }
     this.#tellWhenGone()
   }
 

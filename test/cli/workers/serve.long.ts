@@ -171,6 +171,23 @@ t.test('SIGTERM drains every worker: all are told, every final is delivered, the
   t.same(new Set(ended.map(({ worker }) => worker)), new Set([1, 2]))
 })
 
+t.test('a drain in which a worker died is no success', async t => {
+  const relay = await startWorkers(t)
+  const clients = await openClients(relay, CLIENTS)
+  relay.child.kill('SIGTERM')
+  await Promise.all([...clients.keys()].map(client => client.waitFor('Draining')))
+  process.kill(Number(relay.pids().get(1)), 'SIGKILL')
+  for (const [client, worker] of clients)
+    if (worker === 2) t.match(await client.finish(), { code: 1000 }, 'the other one drains on')
+  t.match(await relay.result, { code: 1, stderr: '' })
+  t.match(relay.lines('worker ended'), [{ worker: 1, reason: 'killed by SIGKILL', restart_in_ms: null }])
+  t.match(relay.lines().at(-1), {
+    level: 'fatal',
+    message: 'the relay failed',
+    error: { message: 'did not end in order: worker 1' },
+  })
+})
+
 t.test('a signal to the whole group, as of a terminal, is one signal', async t => {
   const relay = await startWorkers(t)
   const [client] = [...(await openClients(relay, 1)).keys()]

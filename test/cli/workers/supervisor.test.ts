@@ -309,7 +309,7 @@ t.test('a drain asks all, once, and is over with the last of them', async t => {
   t.strictSame(child(0).orderTypes, ['start', 'drain'])
   child(0).exit(0)
   child(1).exit(1)
-  await drained
+  t.strictSame(await drained, [2])
   t.strictSame(
     told,
     ['death 2 exit code 1 null'],
@@ -324,7 +324,7 @@ t.test('a drain does not wait for a worker that waits for its restart', async t 
   child(0).exit(1)
   const drained = supervisor.drain()
   child(1).exit(0)
-  await drained
+  t.strictSame(await drained, [], 'the death before was none of the drain')
   clock.advance(MAX_BACKOFF_MS)
   t.equal(processes.length, 2)
   t.equal(clock.pendingTimers, 0)
@@ -338,17 +338,18 @@ t.test('one that does not end its drain is killed', async t => {
   t.strictSame([child(0).isKilled, child(1).isKilled], [false, true])
   t.strictSame(told, ['hang 2 does not end'])
   child(1).exit(null, 'SIGKILL')
-  await drained
+  t.strictSame(await drained, [2])
 })
 
 t.test('a close follows a drain, and is no death', async t => {
   const { supervisor, child, told } = await setUpStarted()
-  void supervisor.drain()
+  const drained = supervisor.drain()
   const closed = supervisor.close()
   t.strictSame(child(0).orderTypes, ['start', 'drain', 'close'])
   child(0).exit(143)
   child(1).exit(143)
   await closed
+  t.strictSame(await drained, [])
   await supervisor.close()
   t.strictSame(told, [])
 })
