@@ -43,16 +43,17 @@ export interface PrimarySources extends Pick<MetricSources, 'logLines' | 'lostLo
   workers(): Readonly<Record<WorkerState, number>>
 }
 
-/** What was heard for one scrape. */
+/** Who was heard for one scrape. */
 export interface WorkerAnswers {
   /** As `/readyz` says. */
   readonly isReady: boolean
-  /** By the number of the worker; `null`: it did not answer. */
-  readonly snapshots: ReadonlyMap<number, MetricsSnapshot | null>
+  /** By the number of the worker; `false`: it did not answer in time. */
+  readonly answered: ReadonlyMap<number, boolean>
 }
 
 export class PrimaryMetrics {
   readonly #registry = new Registry()
+  /** Of the processes that there are. */
   readonly #last = new Map<number, MetricsSnapshot>()
   #gone: MetricsSnapshot = []
   #restarts = 0
@@ -73,7 +74,15 @@ export class PrimaryMetrics {
     this.#restarts += 1
   }
 
-  /** A worker has ended: what it had counted is kept. */
+  /**
+   * A worker has answered. To be told at once, and not when its scrape is over: then its process may have ended, and be
+   * counted already.
+   */
+  hear(worker: number, snapshot: MetricsSnapshot): void {
+    this.#last.set(worker, snapshot)
+  }
+
+  /** The process of a worker has ended: what it had counted is kept. */
   retire(worker: number): void {
     const last = this.#last.get(worker)
     if (last === undefined) return
@@ -81,17 +90,15 @@ export class PrimaryMetrics {
     this.#gone = mergeSnapshots([this.#gone, cumulativePart(last)])
   }
 
-  async scrape({ isReady, snapshots }: WorkerAnswers): Promise<Exposition> {
+  async scrape({ answered, isReady }: WorkerAnswers): Promise<Exposition> {
     this.#isReady = isReady
-    for (const [worker, snapshot] of snapshots) {
-      if (snapshot === null) this.#missedAnswers += 1
-      else this.#last.set(worker, snapshot)
-    }
+    for (const hasAnswered of answered.values()) if (!hasAnswered) this.#missedAnswers += 1
+    // Before the others are looked at: one that ends meanwhile is in `#last` or in `#gone`, and not in both.
+    const own = await this.#takeOwn()
     const counted = [...this.#last].map(([worker, last]) =>
-      snapshots.get(worker) === last ? last : cumulativePart(last),
+      answered.get(worker) === true ? last : cumulativePart(last),
     )
     // Its own come first: they win where a metric takes the first value.
-    const own = await this.#takeOwn()
     return renderSnapshot(mergeSnapshots([own, ...counted, this.#gone]))
   }
 

@@ -53,7 +53,9 @@ async function valuesOf(
   snapshots: readonly (readonly [number, MetricsSnapshot | null])[],
   isReady = true,
 ) {
-  return parseMetrics((await primary.scrape({ isReady, snapshots: new Map(snapshots) })).body)
+  for (const [worker, snapshot] of snapshots) if (snapshot !== null) primary.hear(worker, snapshot)
+  const answered = new Map(snapshots.map(([worker, snapshot]) => [worker, snapshot !== null]))
+  return parseMetrics((await primary.scrape({ isReady, answered })).body)
 }
 
 t.test('each metric becomes one in its own way', async t => {
@@ -141,6 +143,18 @@ t.test('a worker that is late or gone keeps its counts in the sums, not its gaug
   t.equal(again.get('sessions_started_total'), 3)
   t.equal(again.get('session_duration_seconds_count'), 2)
   t.equal(again.get('worker_restarts_total'), 1)
+})
+
+t.test('a worker that ends while a scrape is answered is counted once', async t => {
+  const one = openWorker(ONE)
+  one.countSessionStarted()
+  const primary = openPrimary()
+  primary.hear(1, await one.takeSnapshot())
+  const scrape = primary.scrape({ isReady: true, answered: new Map([[1, true]]) })
+  primary.retire(1)
+  const values = parseMetrics((await scrape).body)
+  t.equal(values.get('sessions_started_total'), 1)
+  t.equal(values.get('sessions_active') ?? 0, 0)
 })
 
 t.test('of the processes: sums, the worst event loop, the fullest table of files', async t => {

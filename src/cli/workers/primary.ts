@@ -147,6 +147,10 @@ class Primary implements SupervisorEvents {
     this.#logger.error('worker killed', { worker, reason })
   }
 
+  supervisorOnReport(worker: number, { metrics }: WorkerReport): void {
+    if (metrics !== null) this.#metrics.hear(worker, metrics)
+  }
+
   supervisorOnGiveUp(error: Error): void {
     this.#giveUpListener?.(error)
   }
@@ -211,7 +215,7 @@ class Primary implements SupervisorEvents {
     )
     return this.#metrics.scrape({
       isReady: this.#judge(reports).ready,
-      snapshots: new Map(running.map(([worker]) => [worker, reports.get(worker)?.metrics ?? null])),
+      answered: new Map(running.map(([worker]) => [worker, (reports.get(worker)?.metrics ?? null) !== null])),
     })
   }
 

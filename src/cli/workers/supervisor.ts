@@ -26,6 +26,8 @@ export interface SupervisorEvents {
   /** `restartInMs`: `null` when it is not started again. */
   supervisorOnDeath(worker: number, reason: string, restartInMs: number | null): void
   supervisorOnHang(worker: number, reason: string): void
+  /** Every answer of a process, before `supervisorOnDeath` tells its end. */
+  supervisorOnReport(worker: number, report: WorkerReport): void
   supervisorOnGiveUp(error: Error): void
 }
 
@@ -146,6 +148,10 @@ export class WorkerSupervisor implements SlotEvents {
 
   slotOnHang(slot: WorkerSlot, reason: string): void {
     this.#events.supervisorOnHang(slot.worker, reason)
+  }
+
+  slotOnReport(slot: WorkerSlot, report: WorkerReport): void {
+    this.#events.supervisorOnReport(slot.worker, report)
   }
 
   slotOnExit(slot: WorkerSlot, exit: WorkerExit): void {

@@ -18,6 +18,8 @@ export interface SlotEvents {
   /** Told by the worker; its exit follows. */
   slotOnFailed(slot: WorkerSlot, failure: StartFailure): void
   slotOnHang(slot: WorkerSlot, what: string): void
+  /** Every answer, also one that comes too late for who asked; none after the exit of its process. */
+  slotOnReport(slot: WorkerSlot, report: WorkerReport): void
   slotOnExit(slot: WorkerSlot, exit: WorkerExit): void
 }
 
@@ -145,6 +147,7 @@ export class WorkerSlot {
         return
       default:
         this.#missedBeats = 0
+        this.#context.events.slotOnReport(this, news.report)
         this.#questions.get(news.id)?.(news.report)
     }
   }

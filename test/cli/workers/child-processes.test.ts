@@ -83,6 +83,7 @@ t.test('a relay lives on while the system has no process for one of its workers'
     events: {
       supervisorOnRestarted: worker => told.push(`restarted ${worker}`),
       supervisorOnDeath: (worker, reason, restartInMs) => told.push(`${worker} ${reason} ${restartInMs}`),
+      supervisorOnReport: () => {},
       supervisorOnHang: worker => told.push(`hang ${worker}`),
       supervisorOnGiveUp: error => told.push(error.message),
     },

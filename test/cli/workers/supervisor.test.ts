@@ -1,61 +1,19 @@
 /** What becomes of workers that start, die, hang and end; processes and time are the test's. */
 import t from 'tap'
-import type { Order, StartFailure, WorkerEvents, WorkerProcess } from '../../../src/cli/workers/ports.ts'
 import { MAX_BACKOFF_MS, MAX_DEATHS_PER_MINUTE } from '../../../src/cli/workers/restarts.ts'
 import { WorkerSupervisor } from '../../../src/cli/workers/supervisor.ts'
 import { BEAT_MS, MAX_MISSED_BEATS, START_TIMEOUT_MS } from '../../../src/cli/workers/worker-slot.ts'
 import { ConfigError } from '../../../src/config/problems.ts'
 import { resolveOptions } from '../../../src/config/resolve.ts'
+import { FakeWorker, READY_REPORT } from '../../support/fake-worker.ts'
 import { ManualClock } from '../../support/manual-clock.ts'
 
 const DRAIN_LIMIT_MS = 60_000
-const READY = { readiness: { ready: true, reasons: [] }, metrics: null, regions: [] } as const
 const KILLED = { code: null, signal: 'SIGKILL' } as const
-
-/** A worker that does what a test says. */
-class FakeProcess implements WorkerProcess {
-  readonly pid: number
-  readonly orders: Order[] = []
-  readonly #events: WorkerEvents
-  isKilled = false
-  /** Answers what it is asked by itself. */
-  answers = true
-
-  constructor(pid: number, events: WorkerEvents) {
-    this.pid = pid
-    this.#events = events
-  }
-
-  get orderTypes(): readonly string[] {
-    return this.orders.map(({ type }) => type)
-  }
-
-  send(order: Order): void {
-    this.orders.push(order)
-    if ((order.type === 'ask' || order.type === 'region') && this.answers)
-      this.#events.workerOnNews({ type: 'answer', id: order.id, report: READY })
-  }
-
-  kill(): void {
-    this.isKilled = true
-  }
-
-  start(): void {
-    this.#events.workerOnNews({ type: 'started' })
-  }
-
-  fail(failure: StartFailure): void {
-    this.#events.workerOnNews({ type: 'failed', failure })
-  }
-
-  exit(code: number | null, signal: string | null = null): void {
-    this.#events.workerOnExit({ code, signal })
-  }
-}
 
 function setUp(workers = 2) {
   const clock = new ManualClock()
-  const processes: FakeProcess[] = []
+  const processes: FakeWorker[] = []
   const told: string[] = []
   /** While not null, the system has no process to give. */
   const system: { refusal: Error | null } = { refusal: null }
@@ -71,7 +29,7 @@ function setUp(workers = 2) {
     })),
     spawn: events => {
       if (system.refusal !== null) throw system.refusal
-      const child = new FakeProcess(1000 + processes.length, events)
+      const child = new FakeWorker(1000 + processes.length, events)
       processes.push(child)
       return child
     },
@@ -81,12 +39,13 @@ function setUp(workers = 2) {
       supervisorOnRestarted: worker => told.push(`restarted ${worker}`),
       supervisorOnDeath: (worker, reason, restartInMs) =>
         told.push(`death ${worker} ${reason} ${restartInMs}`),
+      supervisorOnReport: () => {},
       supervisorOnHang: (worker, reason) => told.push(`hang ${worker} ${reason}`),
       supervisorOnGiveUp: error => told.push(`give up: ${error.message}`),
     },
   })
   /** The process that was started as the n-th, from 0. */
-  const child = (index: number): FakeProcess => {
+  const child = (index: number): FakeWorker => {
     const found = processes[index]
     if (found === undefined) throw new Error(`process ${index} was not started`)
     return found
@@ -118,7 +77,7 @@ t.test('all start at once, and the start is over when the last has started', asy
   t.equal(isOver, false)
   t.strictSame(
     [...(await supervisor.ask(false, 100)).values()],
-    [READY, null, READY],
+    [READY_REPORT, null, READY_REPORT],
     'nobody asks one that starts',
   )
   child(1).start()
@@ -292,7 +251,7 @@ t.test('a question has an end: none in time, and none from who is gone', async t
     [...(await late)],
     [
       [1, null],
-      [2, READY],
+      [2, READY_REPORT],
     ],
   )
   const cut = supervisor.ask(true, 500)
