@@ -41,7 +41,7 @@ export class FakeWorker implements WorkerProcess {
   }
 
   start(): void {
-    this.#events.workerOnNews({ type: 'started' })
+    this.#events.workerOnNews({ type: 'started', regions: ['us-east-1'] })
   }
 
   fail(failure: StartFailure): void {

@@ -42,7 +42,8 @@ export type Order =
 
 /** From a worker to the primary. */
 export type News =
-  | { readonly type: 'started' }
+  /** `regions`: those it has, the same for all workers and for ever. */
+  | { readonly type: 'started'; readonly regions: readonly string[] }
   | { readonly type: 'failed'; readonly failure: StartFailure }
   | { readonly type: 'answer'; readonly id: number; readonly report: WorkerReport }
 

@@ -228,11 +228,10 @@ class Primary implements SupervisorEvents {
   }
 
   async #orderRegion(region: string, isDraining: boolean): Promise<DrainScope | null> {
-    const known = await this.#reportRegions()
-    if (this.#supervisor === null || !known.some(report => report.region === region)) return null
+    if (this.#supervisor?.regions.includes(region) !== true) return null
     const timeoutMs = this.#options.redisTimeoutMs + READINESS_WAIT_MS
     const done = this.#merge(await this.#supervisor.orderRegion(region, isDraining, timeoutMs))
-    // Whoever did not answer in time may not have told it.
+    // Nobody answered in time: they do it as soon as they can, and may not have told it.
     return done.find(report => report.region === region)?.scope ?? 'pending'
   }
 

@@ -60,6 +60,7 @@ export class WorkerSupervisor implements SlotEvents {
   readonly #goneWaiters: (() => void)[] = []
   /** What slots said of their start; told with their exit. */
   readonly #failures = new Map<WorkerSlot, StartFailure>()
+  #regions: readonly string[] = []
   /** Since when, on the clock. */
   readonly #drainingRegions = new Map<string, number>()
   #starting: Starting | null = null
@@ -86,6 +87,11 @@ export class WorkerSupervisor implements SlotEvents {
 
   get states(): ReadonlyMap<number, WorkerState> {
     return new Map(this.#slots.map(slot => [slot.worker, this.#stateOf(slot)]))
+  }
+
+  /** Known from the first worker that has started on, whether they answer or not. */
+  get regions(): readonly string[] {
+    return this.#regions
   }
 
   get pids(): ReadonlyMap<number, number | undefined> {
@@ -126,7 +132,8 @@ export class WorkerSupervisor implements SlotEvents {
     await this.#whenGone()
   }
 
-  slotOnStarted(slot: WorkerSlot): void {
+  slotOnStarted(slot: WorkerSlot, regions: readonly string[]): void {
+    this.#regions = regions
     // With its age: meanwhile another relay may have been told the contrary.
     for (const [region, orderedAtMs] of this.#drainingRegions) {
       const ageMs = Math.max(1, Math.round(this.#clock.monotonicMs() - orderedAtMs))

@@ -14,7 +14,7 @@ export const BEAT_MS = 10_000
 export const MAX_MISSED_BEATS = 6
 
 export interface SlotEvents {
-  slotOnStarted(slot: WorkerSlot): void
+  slotOnStarted(slot: WorkerSlot, regions: readonly string[]): void
   /** Told by the worker; its exit follows. */
   slotOnFailed(slot: WorkerSlot, failure: StartFailure): void
   slotOnHang(slot: WorkerSlot, what: string): void
@@ -140,7 +140,7 @@ export class WorkerSlot {
         this.#startTimer?.cancel()
         if (this.#state !== 'starting') return
         this.#state = 'running'
-        this.#context.events.slotOnStarted(this)
+        this.#context.events.slotOnStarted(this, news.regions)
         return
       case 'failed':
         this.#context.events.slotOnFailed(this, news.failure)

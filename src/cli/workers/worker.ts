@@ -91,7 +91,8 @@ class Worker {
       },
       logger,
     )
-    await this.#channel.send({ type: 'started' })
+    const regions = this.#sources?.regions.report().map(({ region }) => region) ?? []
+    await this.#channel.send({ type: 'started', regions })
     return { ...loggedService(relay, logger), serviceOnStop: () => logger.info('worker stopping') }
   }
 

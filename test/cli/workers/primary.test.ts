@@ -14,6 +14,8 @@ import { scrapeMetrics } from '../../support/metric-values.ts'
 /** How long the primary waits for the answers to a scrape at most. */
 const METRICS_WAIT_MS = 2000
 const RESTART_MS = 100
+/** As long or longer than it waits for those to an order. */
+const ORDER_WAIT_MS = 2000
 
 async function startPrimary(t: Test, workers = 2) {
   const clock = new ManualClock()
@@ -89,3 +91,26 @@ t.test(
     t.equal(await scrape(), 9)
   },
 )
+
+t.test('an order about a region is sent and remembered when no worker answers in time', async t => {
+  const { clock, child, opsUrl } = await startPrimary(t)
+  const order = async (path: string): Promise<readonly [status: number, body: unknown]> => {
+    const response = await fetch(`${opsUrl}/regions/${path}`, {
+      method: 'POST',
+      headers: { connection: 'close' },
+    })
+    return [response.status, await response.json()]
+  }
+  child(0).answers = false
+  child(1).answers = false
+  t.strictSame(await order('eu-west-1/drain'), [404, { error: 'not_found' }], 'without a question')
+  const told = [orderTo(child(0), 'region'), orderTo(child(1), 'region')]
+  const late = order('us-east-1/drain')
+  await Promise.race([Promise.all(told), late])
+  clock.advance(ORDER_WAIT_MS)
+  t.strictSame(await late, [202, { region: 'us-east-1', draining: true, scope: 'pending' }])
+  child(0).exit(null, 'SIGKILL')
+  clock.advance(RESTART_MS)
+  child(2).start()
+  t.match(child(2).orders.at(-1), { type: 'region', order: { region: 'us-east-1', isDraining: true } })
+})
