@@ -74,6 +74,11 @@ export async function runStream(
           if (view !== null)
             notice(view, terminal, `connection lost, trying again in ${Math.round(waitMs)} ms`)
         },
+        onResumeRefused: () => {
+          const text = 'the relay keeps no sessions; the stream goes on, but will not outlive its connection'
+          if (view === null) terminal.warn(text)
+          else notice(view, terminal, text)
+        },
       },
       clock,
     )

@@ -14,6 +14,13 @@ import type { IncomingMessage } from 'node:http'
 import { WebSocket } from 'ws'
 import type { RawData } from 'ws'
 import type { Clock, Timer } from '../clock.ts'
+import {
+  CONNECTION_FAILURES,
+  describeBreak,
+  describeClose,
+  describeRefusal,
+  LOCAL,
+} from './connection-failure.ts'
 import { Resumption } from './resumption.ts'
 import { parseJson, readFailure, readResults, readServerMessage } from './server-message.ts'
 import type { RelayFailure, ServerMessage } from './server-message.ts'
@@ -44,6 +51,8 @@ export interface StreamListener {
   onAudioSent(sentSeconds: number): void
   /** The connection broke, and another one is tried after `waitMs`. */
   onReconnect?(waitMs: number): void
+  /** `resume` was asked for, but the relay keeps no sessions: the stream goes on without. */
+  onResumeRefused?(): void
 }
 
 export type StreamOutcome =
@@ -67,8 +76,6 @@ const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 const CLOSE_STREAM = '{"type":"CloseStream"}'
 const CLOSE_NORMAL = 1000
 const END_TIMEOUT = 'end_timeout'
-/** Without a word of the relay: the network, or something between. */
-const CONNECTION_FAILURES: ReadonlySet<string> = new Set(['connection_failed', 'connection_closed'])
 
 /** Streams all of `chunks`. Rejects only when the audio itself cannot be read; all else is in the outcome. */
 export function streamAudio(
@@ -88,7 +95,8 @@ class ThinClient {
   readonly #resolve: (outcome: StreamOutcome) => void
   readonly #reject: (error: unknown) => void
   readonly #statistics = createStatistics()
-  readonly #resumption: Resumption | null
+  /** `null`: not asked for, or not to be had. */
+  #resumption: Resumption | null
   #socket: WebSocket
   #retryTimer: Timer | null = null
   /** Wakes the pump out of whatever it waits for. */
@@ -165,10 +173,18 @@ class ThinClient {
     // What is no message of the protocol is nothing to stop for; the relay may be of another version.
     if (message === null || this.#state === 'settled') return
     if (this.#resumption?.read(message) === false) return
+    if (message.type === 'Begin' && this.#resumption?.isPossible === false) this.#goOnWithoutResume()
     if (message.type === 'Ack' || message.type === 'Resumed') this.#makeRoom()
     if (message.type === 'Resumed') this.#sendAgain()
     this.#count(message)
     this.#listener.onMessage(message, text)
+  }
+
+  /** Nobody will acknowledge what is kept: without an end to it the audio would stop once that is full. */
+  #goOnWithoutResume(): void {
+    this.#resumption = null
+    this.#makeRoom()
+    this.#listener.onResumeRefused?.()
   }
 
   #sendAgain(): void {
@@ -189,7 +205,7 @@ class ThinClient {
       const status = response.statusCode ?? 0
       const body = parseJson(Buffer.concat(parts).toString('utf8'))
       const failure = typeof body === 'object' && body !== null ? readFailure({ ...body }) : null
-      this.#failure = failure ?? plainRefusal(status)
+      this.#failure = failure ?? describeRefusal(status)
       if (!this.#comeBack(this.#failure)) this.#fail(this.#failure, status, null)
       socket.terminate()
     })
@@ -197,10 +213,7 @@ class ThinClient {
 
   #socketOnError(socket: WebSocket, error: Error): void {
     if (this.#state === 'settled' || socket !== this.#socket) return
-    const wasOpen = this.#startedAtMs !== null
-    const code = 'code' in error && typeof error.code === 'string' ? error.code : error.message
-    const what = wasOpen ? 'The connection to the relay broke' : 'The relay cannot be reached'
-    this.#failure ??= { ...LOCAL, code: 'connection_failed', message: `${what} (${code}).` }
+    this.#failure ??= describeBreak(error, this.#startedAtMs !== null)
   }
 
   #socketOnClose(socket: WebSocket, closeCode: number, reason: string): void {
@@ -339,23 +352,6 @@ class ThinClient {
     this.#wake()
     this.#makeRoom()
   }
-}
-
-/** A failure that the relay did not report: nothing speaks against another try. */
-const LOCAL = { retryable: true, retryAfterMs: null, requestId: null } as const
-
-function plainRefusal(status: number): RelayFailure {
-  // Without a body of the protocol something else answered: 5xx and 429 may pass, the rest will not.
-  const retryable = status >= 500 || status === 429
-  const message = `The upgrade was answered with HTTP ${status}. Is this the address of a relay?`
-  return { ...LOCAL, retryable, code: `http_${status}`, message }
-}
-
-/** For a close without an `Error` message before it: 44xx and client bugs stop, all else may be tried again. */
-function describeClose(closeCode: number, reason: string): RelayFailure {
-  const final = [1002, 1003, 1007, 1008, 1009].includes(closeCode) || (closeCode >= 4400 && closeCode < 4500)
-  const code = /^[a-z_]{1,64}$/.test(reason) ? reason : 'connection_closed'
-  return { ...LOCAL, retryable: !final, code, message: `The relay closed the stream with ${closeCode}.` }
 }
 
 function textOf(data: RawData): string {
