@@ -10,6 +10,8 @@ export const MAX_KEPT_BYTES = 16 * 1024 * 1024
 /** Ours: the wait before the n-th attempt is random, up to this much, doubled with each attempt. */
 export const FIRST_WAIT_MS = 200
 export const MAX_WAIT_MS = 4_000
+/** Ours: on top of what the relay asks for where another process of it has the session. */
+export const ELSEWHERE_JITTER_MS = 100
 
 const MS_PER_SECOND = 1000
 
@@ -72,9 +74,16 @@ export class Resumption {
   nextWaitMs(nowMs: number, leastMs = 0): number | null {
     this.#lostAtMs ??= nowMs
     const longestMs = Math.min(MAX_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#attempts)
-    const waitMs = Math.max(leastMs, this.#random() * longestMs)
     this.#attempts += 1
-    return nowMs + waitMs - this.#lostAtMs >= this.#windowMs ? null : waitMs
+    return this.#withinWindow(nowMs, Math.max(leastMs, this.#random() * longestMs))
+  }
+
+  /**
+   * Another process of the relay answered. Nothing is overloaded, and chance decides who answers next: many attempts are
+   * needed, and these waits do not grow. `null`: the window is over.
+   */
+  elsewhereWaitMs(nowMs: number, leastMs: number): number | null {
+    return this.#withinWindow(nowMs, leastMs + this.#random() * ELSEWHERE_JITTER_MS)
   }
 
   /** The relay has everything up to the position it named; returns what it has not, to be sent again. */
@@ -82,6 +91,10 @@ export class Resumption {
     this.#lostAtMs = null
     this.#attempts = 0
     return this.#kept
+  }
+
+  #withinWindow(nowMs: number, waitMs: number): number | null {
+    return nowMs + waitMs - (this.#lostAtMs ?? nowMs) >= this.#windowMs ? null : waitMs
   }
 
   /** The relay has the audio up to here. It may end within a message. */

@@ -76,6 +76,8 @@ const MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 const CLOSE_STREAM = '{"type":"CloseStream"}'
 const CLOSE_NORMAL = 1000
 const END_TIMEOUT = 'end_timeout'
+/** Of the relay's catalogue: another process has the session. */
+const RESUME_ELSEWHERE = 'resume_elsewhere'
 
 /** Streams all of `chunks`. Rejects only when the audio itself cannot be read; all else is in the outcome. */
 export function streamAudio(
@@ -234,7 +236,12 @@ class ThinClient {
     const isOfConnection = CONNECTION_FAILURES.has(failure.code) || this.#isAway
     if (!isOfConnection || !failure.retryable || failure.code === END_TIMEOUT) return false
     if (this.#retryTimer !== null) return true
-    const waitMs = resumption.nextWaitMs(this.#clock.monotonicMs(), failure.retryAfterMs ?? 0)
+    const nowMs = this.#clock.monotonicMs()
+    const leastMs = failure.retryAfterMs ?? 0
+    const waitMs =
+      failure.code === RESUME_ELSEWHERE
+        ? resumption.elsewhereWaitMs(nowMs, leastMs)
+        : resumption.nextWaitMs(nowMs, leastMs)
     if (waitMs === null) return false
     this.#listener.onReconnect?.(waitMs)
     this.#retryTimer = this.#clock.setTimer(waitMs, () => {

@@ -7,8 +7,10 @@ import t from 'tap'
 import { WebSocket } from 'ws'
 import { createScriptedEngine, loadRecordings } from '../../src/emulator/index.ts'
 import { CuttingProxy } from '../support/cutting-proxy.ts'
+import { ManualClock } from '../support/manual-clock.ts'
 import { RelayClient } from '../support/relay-client.ts'
 import { readSpeech, sha256, SPEECH_FOLDER } from '../support/speech.ts'
+import { startWorkerPair } from '../support/worker-pair.ts'
 import { startWorld } from '../support/world.ts'
 
 const [speech] = readSpeech()
@@ -21,19 +23,27 @@ interface PageClient {
   readonly state: { readonly live: boolean; readonly code: number | null }
 }
 
+/** What a page has of time. */
+interface PageTime {
+  readonly setTimeout: (action: () => void, delayMs: number) => unknown
+  readonly Date: { now(): number }
+}
+
 /** The code block of docs/protocol.md that comes back, as a page would run it. */
-function runExample(url: string): PageClient {
+function runExample(url: string, time: PageTime = { setTimeout, Date }): PageClient {
   const blocks = readFileSync('docs/protocol.md', 'utf8').match(/```js\n[\s\S]*?```/g) ?? []
   const block = blocks.find(text => text.includes('resume_token'))
   if (block === undefined) throw new Error('docs/protocol.md has no example of resuming')
   const code = block.replaceAll(/```(js)?/g, '').replace(/'ws:[^']*'/, JSON.stringify(url))
-  t.ok(block.split('\n').length <= 26, 'the example is short')
+  t.ok(block.split('\n').length <= 28, 'the example is short')
+  // A browser says where the page is from, and so hears why it is refused.
   const page = `let lastCode = null
-    const Watched = class extends WebSocket { constructor(u) { super(u); this.addEventListener('error', () => {}); this.addEventListener('close', e => { lastCode = e.code }) } }
+    const Watched = class extends WebSocket { constructor(u) { super(u, { origin: 'http://page.test' }); this.addEventListener('error', () => {}); this.addEventListener('close', e => { lastCode = e.code }) } }
     ${code.replace('new WebSocket', 'new Watched')}
     return { send, finish: () => socket.send('{"type":"CloseStream"}'), get state() { return { live, code: lastCode } } }`
   // oxlint-disable-next-line typescript/no-implied-eval -- the example is code in a document
-  return new Function('WebSocket', 'console', page)(WebSocket, { log: () => undefined }) as PageClient
+  const create = new Function('WebSocket', 'console', 'setTimeout', 'Date', page)
+  return create(WebSocket, { log: () => undefined }, time.setTimeout, time.Date) as PageClient
 }
 
 t.test('the example of the documentation loses nothing', async t => {
@@ -60,6 +70,31 @@ t.test('the example of the documentation loses nothing', async t => {
   t.match(await world.endOf(1), { audioBytes: pcm.length, sha256: sha256(pcm), isEnded: true })
   while (page.state.code !== 1000) await setImmediate()
   t.ok(proxy.cuts > 2)
+})
+
+t.test('the example finds its own among the processes of a relay', async t => {
+  const relay = { allowedOrigins: ['*'] }
+  const { first, second, proxy } = await startWorkerPair(t, { relay })
+  const clock = new ManualClock()
+  let tries = 0
+  const page = runExample(`ws://127.0.0.1:${proxy.port}/v1/stream?sample-rate=16000&resume=true`, {
+    Date: clock,
+    setTimeout: (action, delayMs) => {
+      tries += 1
+      if (tries > 50) proxy.leadTo(first.port)
+      clock.advance(delayMs)
+      action()
+    },
+  })
+  while (!page.state.live) await setImmediate()
+  proxy.leadTo(second.port)
+  proxy.cut()
+  while (page.state.live) await setImmediate()
+  while (!page.state.live) await setImmediate()
+  t.equal(tries, 51)
+  t.ok(clock.monotonicMs() < 30_000)
+  page.finish()
+  while (page.state.code !== 1000) await setImmediate()
 })
 
 t.test('only the principal of a session comes back, and it counts once all the while', async t => {
