@@ -25,9 +25,17 @@ export function describeBreak(error: Error, wasOpen: boolean): RelayFailure {
   return { ...LOCAL, code: 'connection_failed', message: `${what} (${code}).` }
 }
 
+const CLOSE_NORMAL = 1000
+
 /** For a close without an `Error` message before it: 44xx and client bugs stop, all else may be tried again. */
 export function describeClose(closeCode: number, reason: string): RelayFailure {
   const final = [1002, 1003, 1007, 1008, 1009].includes(closeCode) || (closeCode >= 4400 && closeCode < 4500)
   const code = /^[a-z_]{1,64}$/.test(reason) ? reason : 'connection_closed'
-  return { ...LOCAL, retryable: !final, code, message: `The relay closed the stream with ${closeCode}.` }
+  const early = closeCode === CLOSE_NORMAL ? ', but did not end it before' : ''
+  return {
+    ...LOCAL,
+    retryable: !final,
+    code,
+    message: `The relay closed the stream with ${closeCode}${early}.`,
+  }
 }

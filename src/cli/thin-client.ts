@@ -56,7 +56,7 @@ export interface StreamListener {
 }
 
 export type StreamOutcome =
-  | { readonly kind: 'done'; readonly statistics: StreamStatistics; readonly end: ServerMessage | null }
+  | { readonly kind: 'done'; readonly statistics: StreamStatistics; readonly end: ServerMessage }
   | {
       readonly kind: 'failed'
       readonly statistics: StreamStatistics
@@ -223,9 +223,11 @@ class ThinClient {
     if (socket !== this.#socket) return
     const opened = this.#startedAtMs !== null
     const failure = this.#failure ?? describeClose(closeCode, reason)
-    if (closeCode !== CLOSE_NORMAL && this.#comeBack(failure)) return
-    if (this.#failure === null && closeCode === CLOSE_NORMAL) this.#settle()
-    else this.#fail(this.#failure ?? describeClose(closeCode, reason), null, opened ? closeCode : null)
+    // Without `End` the code may be that of something between, and results may be missing.
+    const end = closeCode === CLOSE_NORMAL ? this.#end : null
+    if (end === null && this.#comeBack(failure)) return
+    if (end !== null && this.#failure === null) this.#settle(end)
+    else this.#fail(failure, null, opened ? closeCode : null)
   }
 
   /** Another connection, if the relay offered it and the failure is one of the connection; false: it is the end. */
@@ -333,10 +335,10 @@ class ThinClient {
     else if (message.type === 'Error') this.#failure = readFailure(message)
   }
 
-  #settle(): void {
+  #settle(end: ServerMessage): void {
     if (this.#state === 'settled') return
     this.#release()
-    this.#resolve({ kind: 'done', statistics: this.#statistics, end: this.#end })
+    this.#resolve({ kind: 'done', statistics: this.#statistics, end })
   }
 
   #fail(

@@ -145,6 +145,7 @@ t.test('messages are paced by the clock from the first one on, without drift', a
   t.equal(arrivals.length, 5)
   // One message was 23 ms late; those after it are not.
   t.strictSame(sentAtMs, [50, 123, 150, 200, 250])
+  socket.send('{"type":"End"}')
   socket.close(1000)
   t.equal((await running).kind, 'done')
   t.equal(clock.pendingTimers, 0)
@@ -294,7 +295,10 @@ t.test('without pacing the socket is not filled faster than it empties', async t
   let heardBytes = 0
   socket.on('message', (data: Buffer, isBinary) => {
     if (isBinary) heardBytes += data.length
-    else socket.close(1000)
+    else {
+      socket.send('{"type":"End"}')
+      socket.close(1000)
+    }
   })
   socket.resume()
   t.equal((await running).kind, 'done')
@@ -372,6 +376,7 @@ t.test('a session cuts the audio, fills the query from it and prints results', a
     socket.send('{"type":"Warning","code":"silence_only","message":"Is it on?"}')
     socket.send('{"type":"Draining","reconnect_in_ms":5}')
     socket.send('{"type":"Rollover"}')
+    socket.send('{"type":"End"}')
     socket.close(1000)
   })
   t.equal((await running).kind, 'done')
