@@ -2,7 +2,7 @@
  * Audio for the thin client: a WAV file, raw PCM, or either of them from standard input, as 16-bit little-endian PCM.
  * Read as it is needed: nothing is loaded whole.
  */
-import { createReadStream } from 'node:fs'
+import { createReadStream, type ReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import { CommandError } from './command.ts'
@@ -20,6 +20,8 @@ export interface AudioInput {
   readonly description: string
   /** Any cut. Throws `CommandError` where the file cannot be read on. */
   readonly pcm: AsyncIterable<Uint8Array>
+  /** Closes what was opened for it, also where `pcm` was not read to its end, or not at all. May be called again. */
+  close(): Promise<void>
 }
 
 export interface RawFormat {
@@ -38,8 +40,10 @@ export async function openAudioFile(path: string, raw: RawFormat): Promise<Audio
   const name = basename(path)
   try {
     const { size, ...facts } = await stat(path).then(found => ({ size: found.size, isFile: found.isFile() }))
-    const bytes: AsyncIterable<Uint8Array> = createReadStream(path)
-    return await openAudio(bytes, { name, raw, fileBytes: facts.isFile ? size : null })
+    const file = createReadStream(path)
+    const bytes: AsyncIterable<Uint8Array> = file
+    const input = await openAudio(bytes, { name, raw, fileBytes: facts.isFile ? size : null })
+    return { ...input, close: () => closeFile(file) }
   } catch (error) {
     throw asCommandError(error, name)
   }
@@ -51,7 +55,7 @@ export interface AudioSource {
   readonly fileBytes: number | null
 }
 
-/** Looks at the first bytes and takes them for WAV or raw samples. Throws `CommandError`. */
+/** Looks at the first bytes and takes them for WAV or raw samples. The source is the caller's. Throws `CommandError`. */
 export async function openAudio(bytes: AsyncIterable<Uint8Array>, source: AudioSource): Promise<AudioInput> {
   const iterator = bytes[Symbol.asyncIterator]()
   try {
@@ -109,6 +113,7 @@ async function openWav(
     totalSeconds: reader.declaredSeconds,
     description: describeWavFormat(format),
     pcm: readOn(first, iterator, source.name, bytes => reader.write(bytes)),
+    close: nothingToClose,
   }
 }
 
@@ -130,6 +135,7 @@ function openRaw(start: Uint8Array, iterator: AsyncIterator<Uint8Array>, source:
     totalSeconds: source.fileBytes === null ? null : source.fileBytes / bytesPerSecond,
     description: `raw 16-bit ${channels === 1 ? 'mono' : 'stereo'} at ${sampleRate} Hz`,
     pcm: readOn(start, iterator, source.name, bytes => bytes),
+    close: nothingToClose,
   }
 }
 
@@ -152,6 +158,16 @@ async function* readOn(
   } finally {
     await iterator.return?.()
   }
+}
+
+function closeFile(file: ReadStream): Promise<void> {
+  if (file.closed) return Promise.resolve()
+  // Ending the iteration is not enough: an iterator that is being waited for ends after that wait.
+  return new Promise(resolve => void file.once('close', resolve).destroy())
+}
+
+function nothingToClose(): Promise<void> {
+  return Promise.resolve()
 }
 
 async function readAtLeast(iterator: AsyncIterator<Uint8Array>, leastBytes: number): Promise<Uint8Array> {

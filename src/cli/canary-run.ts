@@ -5,6 +5,7 @@
 import type { Clock } from '../clock.ts'
 import type { CanaryOutcome, CanaryRun } from '../metrics/canary.ts'
 import { cutChunks, openAudioFile } from './audio-input.ts'
+import type { AudioInput } from './audio-input.ts'
 import { readResults } from './server-message.ts'
 import { percentile } from './statistics.ts'
 import { buildUrl } from './stream-session.ts'
@@ -40,6 +41,19 @@ const SAMPLE_BYTES = 2
 /** Throws `CommandError` when the sample cannot be read; all else is in the record. */
 export async function runCanary(plan: CanaryPlan, clock: Clock, stop: AbortSignal): Promise<JudgedRun> {
   const input = await openAudioFile(plan.sample, RAW)
+  try {
+    return await judgeRun(input, plan, clock, stop)
+  } finally {
+    await input.close()
+  }
+}
+
+async function judgeRun(
+  input: AudioInput,
+  plan: CanaryPlan,
+  clock: Clock,
+  stop: AbortSignal,
+): Promise<JudgedRun> {
   const frameBytes = input.channels * SAMPLE_BYTES
   const bytesPerSecond = input.sampleRate * frameBytes
   const heard: string[] = []

@@ -37,6 +37,7 @@ export interface StreamSession {
 
 const SAMPLE_BYTES = 2
 
+/** Closes the audio in the end. */
 export async function runStream(
   session: StreamSession,
   terminal: Terminal,
@@ -84,6 +85,7 @@ export async function runStream(
     )
   } finally {
     view?.finish()
+    await input.close()
   }
 }
 

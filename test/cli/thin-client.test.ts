@@ -313,6 +313,7 @@ function audio(parts: readonly Uint8Array[], more: Partial<AudioInput> = {}): Au
     totalSeconds: 1,
     description: '',
     pcm: pieces(...parts),
+    close: () => Promise.resolve(),
     ...more,
   }
 }
