@@ -41,7 +41,7 @@ const STREAM_ROWS: readonly OptionRow[] = [
   { flag: 'partials', doc: 'Print partial results as lines where the output is no terminal.' },
   {
     flag: 'resume',
-    doc: 'Come back when the connection breaks and go on where it was, as long as the relay keeps the session. If the relay keeps none, a line says so and the stream goes on without.',
+    doc: 'Come back when the connection breaks, or is dead for 20 seconds, and go on where it was, as long as the relay keeps the session. If the relay keeps none, a line says so and the stream goes on without.',
   },
   { flag: 'summary', doc: 'Print figures at the end, on standard error.' },
   { flag: 'raw', doc: 'Take the input for raw 16-bit little-endian PCM, whatever it looks like.' },

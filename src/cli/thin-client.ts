@@ -22,6 +22,7 @@ import {
   LOCAL,
 } from './connection-failure.ts'
 import { Resumption } from './resumption.ts'
+import { SilenceWatch } from './silence-watch.ts'
 import { parseJson, readFailure, readResults, readServerMessage } from './server-message.ts'
 import type { RelayFailure, ServerMessage } from './server-message.ts'
 import { countResult, createStatistics } from './statistics.ts'
@@ -99,6 +100,8 @@ class ThinClient {
   readonly #statistics = createStatistics()
   /** `null`: not asked for, or not to be had. */
   #resumption: Resumption | null
+  /** Only while there is something to come back to. */
+  readonly #watch: SilenceWatch
   #socket: WebSocket
   #retryTimer: Timer | null = null
   /** Wakes the pump out of whatever it waits for. */
@@ -125,6 +128,10 @@ class ThinClient {
     this.#resolve = resolve
     this.#reject = reject
     this.#resumption = input.resume === undefined ? null : new Resumption(input.resume.random)
+    this.#watch = new SilenceWatch(clock, {
+      watchOnSilence: () => this.#socket.ping(ignore),
+      watchOnLost: () => this.#socket.terminate(),
+    })
     this.#socket = this.#connect(input.url)
   }
 
@@ -143,6 +150,7 @@ class ThinClient {
     })
     socket.on('open', () => this.#socketOnOpen())
     socket.on('message', (data, isBinary) => this.#socketOnMessage(data, isBinary))
+    for (const sign of ['message', 'ping', 'pong'] as const) socket.on(sign, () => this.#watch.heard())
     socket.on('unexpected-response', (_request, response) => this.#socketOnRefusal(socket, response))
     socket.on('error', error => this.#socketOnError(socket, error))
     socket.on('close', (code, reason) => this.#socketOnClose(socket, code, reason.toString('utf8')))
@@ -165,7 +173,7 @@ class ThinClient {
 
   #socketOnOpen(): void {
     // The second time `Resumed` says where the audio goes on.
-    if (this.#startedAtMs !== null) return
+    if (this.#startedAtMs !== null) return this.#watch.start()
     this.#pump().catch((error: unknown) => this.#inputOnError(error))
   }
 
@@ -175,7 +183,8 @@ class ThinClient {
     // What is no message of the protocol is nothing to stop for; the relay may be of another version.
     if (message === null || this.#state === 'settled') return
     if (this.#resumption?.read(message) === false) return
-    if (message.type === 'Begin' && this.#resumption?.isPossible === false) this.#goOnWithoutResume()
+    if (this.#resumption?.isPossible === true) this.#watch.start()
+    else if (message.type === 'Begin' && this.#resumption !== null) this.#goOnWithoutResume()
     if (message.type === 'Ack' || message.type === 'Resumed') this.#makeRoom()
     if (message.type === 'Resumed') this.#sendAgain()
     this.#count(message)
@@ -221,6 +230,7 @@ class ThinClient {
   #socketOnClose(socket: WebSocket, closeCode: number, reason: string): void {
     // The one before may end after its successor began.
     if (socket !== this.#socket) return
+    this.#watch.stop()
     const opened = this.#startedAtMs !== null
     const failure = this.#failure ?? describeClose(closeCode, reason)
     // Without `End` the code may be that of something between, and results may be missing.
@@ -357,6 +367,7 @@ class ThinClient {
     this.#state = 'settled'
     this.#endTimer?.cancel()
     this.#retryTimer?.cancel()
+    this.#watch.stop()
     this.#input.stop?.removeEventListener('abort', this.#onStop)
     this.#wake()
     this.#makeRoom()

@@ -1,4 +1,4 @@
-/** A TCP proxy that cuts every connection through it when a test says so. Emits `cut`. */
+/** A TCP proxy that cuts every connection through it when a test says so, or lets it die in silence. Emits `cut`. */
 import { EventEmitter, once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net'
 import type { Closing } from './world.ts'
@@ -40,6 +40,11 @@ export class CuttingProxy extends EventEmitter {
     this.cuts += 1
     this.#destroy()
     this.emit('cut')
+  }
+
+  /** Of the connections that there are nothing goes on in either direction, and nobody is told. */
+  freeze(): void {
+    for (const socket of this.#sockets) socket.unpipe().pause()
   }
 
   #destroy(): void {
