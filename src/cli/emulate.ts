@@ -139,7 +139,9 @@ export async function startEmulator(
   try {
     return await emulator.start()
   } catch (error) {
-    const reason = describeListenFailure(error, `${host} port ${port}`)
+    // It may listen on two ports; the system says which one it is.
+    const failed = error instanceof Error && 'port' in error ? String(error.port) : port
+    const reason = describeListenFailure(error, `${host} port ${failed}`)
     if (reason === null) throw error
     throw new CommandError(reason, { cause: error })
   }

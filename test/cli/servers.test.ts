@@ -118,6 +118,19 @@ t.test('stream reads standard input, prints JSON, and hands on a refusal', async
   t.match(await dev.result, { code: 0 })
 })
 
+t.test('of the two ports of the emulator the one that is in use is named', async t => {
+  const taken = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => taken.close())
+  await once(taken, 'listening')
+  const { port } = taken.address() as AddressInfo
+  const emulate = ['emulate', '--engine', 'scripted']
+  for (const flag of ['--port', '--http2-port']) {
+    const { code, stderr } = await runCli([...emulate, flag, String(port)])
+    t.equal(code, 1)
+    t.match(stderr, `127.0.0.1 port ${port} is in use`, flag)
+  }
+})
+
 t.test('a port in use is one line and 1, for each of the three ports', async t => {
   const blocker = createServer().listen(0, '127.0.0.1')
   await once(blocker, 'listening')
