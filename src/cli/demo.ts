@@ -85,9 +85,10 @@ async function run(args: readonly string[], context: CommandContext): Promise<nu
         overrides: {
           ...overrides,
           ...LOOPBACK,
-          // The demo may be asked to hurry; the limit stands for strangers.
+          // The demo may be asked to hurry; the limits stand for strangers.
           paceRate: Math.max(1.25, speed * 1.25),
           paceBurstMs: Math.min(60_000, Math.max(5000, speed * 5000)),
+          messagesPerSecond: Math.max(500, Math.ceil((2 * speed * 1000) / CHUNK_MS)),
         },
       }).options,
     clock,

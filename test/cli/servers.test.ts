@@ -64,6 +64,14 @@ t.test('demo takes files, and fails where one cannot be read', async t => {
   t.match(none, { code: 1, stderr: /none\.wav: no such file/ })
 })
 
+t.test('demo can hurry with a long file, too', async t => {
+  const seconds = 300
+  const path = join(t.testdir({ 'long.raw': Buffer.alloc(seconds * 32_000, 'speech') }), 'long.raw')
+  const { code, stderr } = await runCli(['demo', '--engine', 'scripted', '--speed', '100', '--file', path])
+  t.notMatch(stderr, 'error')
+  t.equal(code, 0)
+})
+
 t.test('demo can be interrupted', async t => {
   const running = start(t, ['demo', '--engine', 'scripted'])
   await running.waitFor(/~ and/)
