@@ -122,6 +122,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<nu
     if (judged === null) return EXIT_FORCED.SIGTERM
     return judged.outcome === 'ok' ? EXIT_OK : EXIT_FAILURE
   }
+  context.outliveOutput()
   const metrics = createCanaryMetrics()
   const server = await serveMetrics(metrics, parsed.get('ops-host') ?? OPS_HOST, port, terminal)
   try {

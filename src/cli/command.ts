@@ -26,6 +26,8 @@ export interface CommandContext {
   readonly clock: Clock
   /** Starts this program once more, as a worker. */
   readonly spawnWorker: SpawnWorker
+  /** Called by a command that serves: when nobody reads its output any more, that costs lines and nothing else. */
+  outliveOutput(): void
 }
 
 export interface Command {

@@ -86,6 +86,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<nu
   const faultsPath = own.get('faults')
   const faults = faultsPath === undefined ? {} : { faults: await readFaults(faultsPath) }
   const { engine, hint } = await chooseEngine(own)
+  context.outliveOutput()
   return runService(async () => {
     const stack = await startLocalStack(
       { ...faults, engine },

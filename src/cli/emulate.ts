@@ -103,6 +103,7 @@ async function run(args: readonly string[], context: CommandContext): Promise<nu
     ...(parsed.has('quiet') ? {} : { log: terminalLog(terminal) }),
   })
   const host = parsed.get('host') ?? EMULATOR_OPTIONS.host.default
+  context.outliveOutput()
   return runService(async () => {
     const { http2Url, url } = await startEmulator(emulator, host, parsed.get('port') ?? '0')
     const region = parsed.get('region') ?? EMULATOR_OPTIONS.region.default

@@ -42,8 +42,14 @@ const events: ProcessEvents = {
   },
 }
 
-/** `transcribe-relay stream … | head` closes the pipe: nobody reads on, which is no failure. */
+let outlivesOutput = false
+
+/**
+ * `transcribe-relay stream … | head` closes the pipe: nobody reads on, which is no failure. A service has other clients
+ * than the reader of its output, and ends when it is told to.
+ */
 function outputOnError(error: NodeJS.ErrnoException): void {
+  if (outlivesOutput) return
   process.exit(error.code === 'EPIPE' ? EXIT_OK : EXIT_FAILURE)
 }
 
@@ -58,11 +64,15 @@ const context: CommandContext = {
   events,
   clock: systemClock,
   spawnWorker: createSpawn(process.argv[1] ?? '', action => process.once('exit', action)),
+  outliveOutput() {
+    outlivesOutput = true
+  },
 }
 
 /** A terminal and some supervisors signal every process of a group; to a worker its primary says what to do. */
 async function runAsWorker(): Promise<number> {
   for (const signal of STOP_SIGNALS) process.on(signal, () => undefined)
+  context.outliveOutput()
   const { runWorker } = await import('./workers/worker.ts')
   return runWorker(createPrimaryChannel(process), context)
 }

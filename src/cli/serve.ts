@@ -54,6 +54,7 @@ export const serveCommand: Command = { help, run }
 
 async function run(args: readonly string[], context: CommandContext): Promise<number> {
   const { options } = await resolveRelayOptions(parseRelayArguments(args, []), context.environment)
+  context.outliveOutput()
   const workers = countWorkersHere(options)
   return workers === 1 ? runAlone({ ...options, workers }, context) : runPrimary(options, workers, context)
 }

@@ -150,6 +150,7 @@ export function memoryContext(
     spawnWorker: () => {
       throw new Error('no worker is started in memory')
     },
+    outliveOutput: () => undefined,
     events: {
       onStopSignal(listener) {
         signals.add(listener)
