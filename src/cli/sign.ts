@@ -46,7 +46,7 @@ const help: HelpPage = {
   summary: 'sign an HTTP request for any AWS service',
   usage: ['sign METHOD URL [options]'],
   purpose: [
-    'Signs one request with the AWS credentials of this machine and prints the headers to send, a line each, or a curl line. The request itself is not sent. Service and region come from the host name where it tells them.',
+    'Signs one request with the AWS credentials of this machine and prints the headers to send, a line each, or a curl line. The request itself is not sent. Service and region come from the host name where it tells them, and are printed on standard error.',
     'The headers are a credential: AWS accepts them for five minutes.',
   ],
   sections: [{ title: 'OPTIONS', rows: SIGN_ROWS }],
@@ -102,6 +102,8 @@ async function run(
     }),
   )
   terminal.print(parsed.has('curl') ? renderCurl(signed, parsed.get('body')) : renderHeaders(signed))
+  // Both may be a guess, and AWS says of a wrong one only that the signature does not match.
+  terminal.warn(`Signed for the service ${service} in ${region}.`)
   terminal.warn('These headers are a credential: AWS accepts them for five minutes. Do not log them.')
   return EXIT_OK
 }

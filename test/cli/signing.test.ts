@@ -158,6 +158,14 @@ t.test('sign gives the signatures of the examples in the Amazon S3 guide', async
   }
 })
 
+t.test('sign says for what it signed, and what it guesses of a dual-stack host is right', async t => {
+  const url = 'https://b.s3.dualstack.eu-west-1.amazonaws.com/a%20b'
+  const guessed = await sign(['GET', url], VECTOR_TIME)
+  t.match(guessed.stderr, /^Signed for the service s3 in eu-west-1\.$/m)
+  const told = await sign(['GET', url, '--service', 's3', '--region', 'eu-west-1'], VECTOR_TIME)
+  t.equal(guessed.stdout, told.stdout)
+})
+
 t.test('a signed body is good to an independent verifier, from a file and from standard input', async t => {
   const url = 'https://transcribe.us-east-1.amazonaws.com/a%20b?x=1&y=%2F'
   const folder = t.testdir({ 'body.json': '{"a":1}' })
