@@ -50,7 +50,7 @@ const ANY_LANE = '*'
 const MIN_DIAL_MS = 50
 
 export class RegionDial implements Dial, UpstreamListener, Waiter {
-  readonly lane: string
+  #lane: string
   readonly principal: string
   readonly isContinuation: boolean
   readonly #dialer: RegionDialer
@@ -77,7 +77,7 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
     this.#request = request
     this.#listener = listener
     this.#startedMs = dialer.clock.monotonicMs()
-    this.lane = request.regions == null ? ANY_LANE : [...request.regions].sort().join()
+    this.#lane = request.regions == null ? ANY_LANE : laneOf(request.regions)
     this.principal = request.principal ?? request.sessionId
     this.isContinuation = request.isContinuation ?? false
     dialer.budget.deposit()
@@ -85,6 +85,11 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
     if (throttled === undefined) return
     throttled.throttle()
     this.#countSpill(throttled, 'throttled')
+  }
+
+  /** Of those who may go to the same regions. Without the ones that failed: who waits for the rest keeps nobody from them. */
+  get lane(): string {
+    return this.#lane
   }
 
   /** Never rejects. */
@@ -211,7 +216,9 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
       this.#countSpill(line, 'throttled')
     } else if (!this.#mayComeBack(line, error)) {
       this.#failed.add(line)
-      if (this.#candidates().length > 0) this.#countSpill(line, 'failed')
+      const left = this.#candidates()
+      this.#lane = laneOf(left.map(({ name }) => name))
+      if (left.length > 0) this.#countSpill(line, 'failed')
     }
   }
 
@@ -225,15 +232,20 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
     if (this.#isOver) return this.#giveBack(seat)
     this.#seat = seat
     const { line } = seat
-    const gate = line.createGate(() => !this.#hasOther(line) && this.#dialer.budget.withdraw())
+    const gate = line.createGate(() => !this.#hasOtherNow(line) && this.#dialer.budget.withdraw())
     this.#gate = gate
     const deadlineMs = Math.max(MIN_DIAL_MS, this.#remainingMs())
     this.#inner = line.dialer.dial(this.#request, this, { gate, deadlineMs })
   }
 
-  /** Whether another region would take the stream, as far as that is known. */
+  /** Whether another region would take the stream, as far as that is known; it may be full at the moment. */
   #hasOther(line: RegionLine): boolean {
     return this.#candidates().some(other => other !== line && other.isOpen)
+  }
+
+  /** The same at this moment: who has nowhere else to go tries again here. */
+  #hasOtherNow(line: RegionLine): boolean {
+    return this.#candidates().some(other => other !== line && other.isOpen && other.hasRoom)
   }
 
   #wait(retryInMs: number): void {
@@ -309,4 +321,8 @@ export class RegionDial implements Dial, UpstreamListener, Waiter {
     lease.release()
     line.freed()
   }
+}
+
+function laneOf(regions: readonly string[]): string {
+  return [...regions].sort().join()
 }

@@ -93,6 +93,12 @@ export class RegionLine {
     return this.obstacle === null && !this.lacksCredentials
   }
 
+  /** Whether the quota has a stream left, as far as that is known: it is asked when one is wanted. */
+  get hasRoom(): boolean {
+    const { used, limit } = this.quota.figures
+    return limit === 0 || used < limit
+  }
+
   /** Milliseconds until the obstacle may be gone. */
   get obstacleMs(): number {
     const nowMs = this.#clock.monotonicMs()
