@@ -28,6 +28,11 @@ const BEFORE_BYTES = 2 * BYTES_PER_SECOND_16K
 const IDLE_SECONDS = 8
 const LOOK_INTERVAL_MS = 50
 
+/** Where it hangs, if it does. */
+function say(step: string): void {
+  process.stderr.write(`${Math.round(performance.now())} ms: ${step}\n`)
+}
+
 function nft(...args: readonly string[]): void {
   execFileSync('nft', args, { stdio: ['ignore', 'ignore', 'inherit'] })
 }
@@ -48,6 +53,7 @@ async function loseUpstream(world: World): Promise<Omit<NetworkGoneReport, 'clie
     sentBytes += TALK_BYTES
   }, TALK_MS)
   await world.emulator.waitForStream(({ audioBytes }) => audioBytes >= BEFORE_BYTES)
+  say('the upstream is lost')
   const [started] = world.log.of('relay started')
   dropPort(Number(String(started?.['upstream']).split(':')[1]))
   const startedMs = performance.now()
@@ -55,10 +61,12 @@ async function loseUpstream(world: World): Promise<Omit<NetworkGoneReport, 'clie
     await new Promise(resolve => setTimeout(resolve, LOOK_INTERVAL_MS))
   }
   const upstreamSeconds = (performance.now() - startedMs) / 1000
+  say('its stream is over, and the network comes back')
   nft('flush', 'chain', 'inet', 'fault', 'input')
   clearInterval(microphone)
   client.sendCut(pcm.subarray(sentBytes), TALK_BYTES)
   const close = await client.finish()
+  say('its session is over')
   return { upstreamSeconds, close, words: client.words(), rollovers: client.of('Rollover') }
 }
 
@@ -66,9 +74,11 @@ async function loseClient(world: World): Promise<Pick<NetworkGoneReport, 'client
   const raw = await RawSocket.open(world.port)
   raw.write(encodeFrame({ opcode: OPCODE.binary, payload: noise(0.1, 1) }))
   await world.emulator.waitForStream(({ audioBytes }) => audioBytes > 0)
+  say('the client is lost')
   dropPort(raw.tcp.localPort ?? 0)
   const startedMs = performance.now()
   const clientEnd = await world.log.waitFor('session ended')
+  say('its session is over, too')
   return { clientSeconds: (performance.now() - startedMs) / 1000, clientEnd }
 }
 
