@@ -5,7 +5,7 @@ import { Ajv } from 'ajv'
 import { load } from 'js-yaml'
 import t from 'tap'
 import { CHART_OPTION_KEYS, CHART_FOLDER, renderChart } from '../../scripts/chart.ts'
-import { readConfigFile } from '../../src/config/file.ts'
+import { parseConfigFile, readConfigFile } from '../../src/config/file.ts'
 import { definitionOf, envName, OPTION_KEYS, OPTIONS } from '../../src/config/options.ts'
 import { resolveOptions } from '../../src/config/resolve.ts'
 import { checkValue } from '../../src/config/values.ts'
@@ -43,7 +43,7 @@ const REFUSED: readonly (readonly [values: Readonly<Record<string, unknown>>, me
   [{ service: { type: 'ExternalName' } }, /service.*type/s],
   [
     { terminationGracePeriodSeconds: 314 },
-    /terminationGracePeriodSeconds is 314, must be at least 315: preStopSeconds 10 \+/,
+    /is 314, must be at least 315: preStopSeconds 10 \+ .*clientCloseTimeoutMs 16000 ms \+ 4\. Leave/,
   ],
   [
     { terminationGracePeriodSeconds: 30, config: { drainTimeoutMs: 10_000 } },
@@ -81,6 +81,14 @@ const REFUSED: readonly (readonly [values: Readonly<Record<string, unknown>>, me
   ],
   [{ service: { type: 'NodePort' } }, /service.type NodePort takes the relay out/],
   [{ config: { insecure: false } }, /config.insecure is false, but config.auth lets anybody in/],
+  [
+    { config: { auth: ['keys', 'tokens'] } },
+    /config.tokenSecretFile is not set, but config.auth holds tokens and there can be 3 pods/,
+  ],
+  [
+    { replicaCount: 1, autoscaling: { enabled: true }, config: { auth: ['keys', 'tokens'] } },
+    /config.tokenSecretFile is not set.*there can be 50 pods/,
+  ],
   [{ httpRoute: { enabled: true } }, /httpRoute.parentRefs is empty/],
   [{ metrics: { serviceMonitor: { enabled: true }, podMonitor: { enabled: true } } }, /counted twice/],
   [{ emulator: { enabled: true }, config: { endpoint: 'wss://x' } }, /config.endpoint is set, but emulator/],
@@ -166,6 +174,37 @@ if (hasHelm(t)) {
     ]) {
       t.ok(tryRender({ values: { ...exposed, config: auth } }).ok)
       t.ok(tryRender({ values: { ...exposed, exposeWithoutAuth: true } }).ok)
+    }
+  })
+
+  t.test('one pod may make up the secret of client tokens, several may not', async t => {
+    const config = { auth: ['keys', 'tokens'] }
+    const tokenSecretFile = '/etc/transcribe-relay-auth/token-secret'
+    t.ok(tryRender({ values: { replicaCount: 1, config } }).ok)
+    t.ok(tryRender({ values: { config: { ...config, tokenSecretFile } } }).ok)
+  })
+
+  t.test('the relay listens where config.host says, whatever the image says', async t => {
+    const image = Object.fromEntries(
+      [...readFileSync('Dockerfile', 'utf8').matchAll(/\b(RELAY_\w+)=(\S+)/g)].map(([, name, value]) => [
+        name,
+        value,
+      ]),
+    )
+    t.ok('RELAY_HOST' in image)
+    for (const host of [undefined, '::', '127.0.0.1']) {
+      const manifests = render({
+        values: { config: { host, opsHost: host }, canary: { enabled: true }, emulator: { enabled: true } },
+      })
+      const env = relayPod(manifests).container.env?.map(({ name, value }) => [name, value]) ?? []
+      const { options: resolved } = resolveOptions({
+        file: parseConfigFile('relay.json', JSON.stringify(relayConfig(manifests))),
+        env: { ...image, ...Object.fromEntries(env) },
+      })
+      t.match(resolved, { host: host ?? '0.0.0.0', opsHost: host ?? '0.0.0.0' })
+      const words = podsOf(manifests).flatMap(([, pod]) => pod.containers.flatMap(({ args = [] }) => args))
+      for (const flag of ['--host', '--ops-host'])
+        t.equal(words[words.indexOf(flag) + 1], host === '::' ? '::' : '0.0.0.0', flag)
     }
   })
 

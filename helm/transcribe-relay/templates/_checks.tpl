@@ -4,7 +4,7 @@
 {{- $needed := include "transcribe-relay.stopSeconds" . | int64 -}}
 {{- $grace := include "transcribe-relay.gracePeriodSeconds" . | int64 -}}
 {{- if lt $grace $needed -}}
-{{- fail (printf "terminationGracePeriodSeconds is %d, must be at least %d: preStopSeconds %d + config.drainTimeoutMs %d ms + config.drainSpreadMs %d ms + config.flushTimeoutMs %d ms + 15. Leave it out, or shorten the drain." $grace $needed (int64 $v.preStopSeconds) (int64 $v.config.drainTimeoutMs) (int64 $v.config.drainSpreadMs) (int64 $v.config.flushTimeoutMs)) -}}
+{{- fail (printf "terminationGracePeriodSeconds is %d, must be at least %d: preStopSeconds %d + config.drainTimeoutMs %d ms + config.drainSpreadMs %d ms + config.flushTimeoutMs %d ms + config.clientCloseTimeoutMs %d ms + 4. Leave it out, or shorten the drain." $grace $needed (int64 $v.preStopSeconds) (int64 $v.config.drainTimeoutMs) (int64 $v.config.drainSpreadMs) (int64 $v.config.flushTimeoutMs) (include "transcribe-relay.clientCloseMs" . | int64)) -}}
 {{- end -}}
 {{- if and $v.autoscaling.enabled $v.keda.enabled -}}
 {{- fail "autoscaling.enabled and keda.enabled are both true: two autoscalers would fight. Choose one." -}}
@@ -40,6 +40,10 @@
 {{- $exposed := include "transcribe-relay.exposedBy" . -}}
 {{- if and $anybody (not $v.config.insecure) -}}
 {{- fail "config.insecure is false, but config.auth lets anybody in: the relay would not start. Set config.auth to keys or jwt (docs/authentication.md)." -}}
+{{- end -}}
+{{- $mostPods := include "transcribe-relay.maxReplicas" . | int64 -}}
+{{- if and (include "transcribe-relay.authHolds" (list . "tokens")) (not $v.config.tokenSecretFile) (gt $mostPods 1) -}}
+{{- fail (printf "config.tokenSecretFile is not set, but config.auth holds tokens and there can be %d pods: each would take only tokens of its own. Put the secret into auth.existingSecret and name its file (docs/authentication.md)." $mostPods) -}}
 {{- end -}}
 {{- if and $anybody $exposed (not $v.exposeWithoutAuth) -}}
 {{- fail (printf "%s takes the relay out of the cluster, but clients need not show who they are: whoever finds it streams at the cost of your AWS account. Set config.insecure to false and config.auth to keys or jwt (docs/authentication.md), or exposeWithoutAuth to true where something in front of it authenticates." $exposed) -}}

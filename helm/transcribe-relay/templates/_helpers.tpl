@@ -82,15 +82,25 @@ app.kubernetes.io/managed-by: {{ $.Release.Service }}
 {{- toPrettyJson $config -}}
 {{- end -}}
 
+{{/* Where processes beside the relay listen: on every address of the pod, IPv6 as well where the relay does. */}}
+{{- define "transcribe-relay.everyAddress" -}}
+{{- if contains ":" (default "" .Values.config.host) -}}::{{- else -}}0.0.0.0{{- end -}}
+{{- end -}}
+
 {{/* How clients speak to the relay. */}}
 {{- define "transcribe-relay.scheme" -}}
 {{- if or .Values.tls.existingSecret .Values.config.tlsCertFile -}}wss{{- else -}}ws{{- end -}}
 {{- end -}}
 
+{{/* Milliseconds for closing handshakes; the relay's own default if not set. */}}
+{{- define "transcribe-relay.clientCloseMs" -}}
+{{- int64 (default 16000 .Values.config.clientCloseTimeoutMs) -}}
+{{- end -}}
+
 {{/* Seconds that stopping can take: the wait for load balancers, the drain, its spread, the last results, and the closing handshakes. */}}
 {{- define "transcribe-relay.stopSeconds" -}}
 {{- $config := .Values.config -}}
-{{- $closeMs := int64 (default 16000 $config.clientCloseTimeoutMs) -}}
+{{- $closeMs := include "transcribe-relay.clientCloseMs" . | int64 -}}
 {{- $ms := add (int64 $config.drainTimeoutMs) (int64 $config.drainSpreadMs) (int64 $config.flushTimeoutMs) $closeMs -}}
 {{- add (int64 .Values.preStopSeconds) (div (add $ms 999) 1000) 4 -}}
 {{- end -}}
@@ -103,15 +113,20 @@ app.kubernetes.io/managed-by: {{ $.Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* Not empty: clients need not show who they are. */}}
-{{- define "transcribe-relay.letsAnybodyIn" -}}
-{{- $auth := .Values.config.auth | default (list "none") -}}
+{{/* Not empty: clients may show who they are in this way. Called with (list context way). */}}
+{{- define "transcribe-relay.authHolds" -}}
+{{- $auth := (index . 0).Values.config.auth | default (list "none") -}}
 {{- if kindIs "string" $auth -}}
 {{- $auth = splitList "," $auth -}}
 {{- end -}}
-{{- if has "none" $auth -}}
+{{- if has (index . 1) $auth -}}
 yes
 {{- end -}}
+{{- end -}}
+
+{{/* Not empty: clients need not show who they are. */}}
+{{- define "transcribe-relay.letsAnybodyIn" -}}
+{{- include "transcribe-relay.authHolds" (list . "none") -}}
 {{- end -}}
 
 {{/* Not empty: what takes the relay out of the cluster. */}}
@@ -138,6 +153,15 @@ service.type {{ .Values.service.type }}
 {{- define "transcribe-relay.minReplicas" -}}
 {{- if or .Values.autoscaling.enabled .Values.keda.enabled -}}
 {{- int64 .Values.autoscaling.minReplicas -}}
+{{- else -}}
+{{- int64 .Values.replicaCount -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The most pods there will be. */}}
+{{- define "transcribe-relay.maxReplicas" -}}
+{{- if or .Values.autoscaling.enabled .Values.keda.enabled -}}
+{{- int64 .Values.autoscaling.maxReplicas -}}
 {{- else -}}
 {{- int64 .Values.replicaCount -}}
 {{- end -}}
