@@ -48,6 +48,20 @@ t.test('the codes of the table are in the catalogue', async t => {
   for (const code of codes) t.ok((ERROR_CODES as readonly string[]).includes(code), code)
 })
 
+t.test('the controller is of the version that its policy is for', async t => {
+  const [, policy] = /aws-load-balancer-controller\/v2\.([\d.]+)\//.exec(guide) ?? []
+  const [, chart] =
+    /eks\/aws-load-balancer-controller .*--version 1\.([\d.]+) /.exec(commands.join('\n')) ?? []
+  t.ok(policy)
+  t.equal(chart, policy, 'chart 1.x.y brings version 2.x.y')
+})
+
+t.test('every network in a command is that of the cluster which the guide makes', async t => {
+  const networks = chartCommands.flatMap(command => command.match(/\b[\d.]+\/\d+\b/g) ?? [])
+  t.ok(networks.length > 4)
+  for (const network of networks) t.equal(network, '192.168.0.0/16', 'the one that eksctl takes')
+})
+
 if (hasHelm(t)) {
   t.test('helm takes the chart with the values of each command', async t => {
     t.ok(chartCommands.length >= 5)
