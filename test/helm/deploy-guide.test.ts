@@ -75,6 +75,18 @@ if (hasHelm(t)) {
     }
   })
 
+  t.test('no command of the guide turns an autoscaler on for a release that runs without', async t => {
+    const installs = chartCommands.filter(command => command.includes('examples/eks-'))
+    t.ok(installs.length >= 3)
+    for (const command of installs) {
+      const files = [...command.matchAll(/--values (\S+)/g)].map(([, file = '']) => file)
+      t.ok(find(render({ files }), 'HorizontalPodAutoscaler'), command)
+    }
+    for (const command of chartCommands) t.notMatch(command, 'autoscaling.enabled=', command)
+    const wanted = /autoscaling\.sessionsPerPod=([1-9]\d*)/.exec(chartCommands.join('\n'))?.[1]
+    t.equal(Number(wanted), resolveOptions().options.maxSessions * 0.6)
+  })
+
   t.test('helm takes the values that turn traces on', async t => {
     const operations = readFileSync('docs/operations.md', 'utf8')
     const [, yaml = ''] = /\n## Traces\n.*?```yaml\n(.*?)```/s.exec(operations) ?? []

@@ -82,6 +82,17 @@ function testInvariants(): void {
     }
   })
 
+  t.test('clients come back to their pod where that is wanted, to any where not', async t => {
+    t.notOk('sessionAffinity' in serviceSpec(find(render({}), 'Service')))
+    const service = { sessionAffinity: 'ClientIP', sessionAffinitySeconds: 60 }
+    const manifests = render({ values: { service } })
+    t.match(serviceSpec(find(manifests, 'Service')), {
+      sessionAffinity: 'ClientIP',
+      sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } },
+    })
+    t.notOk('sessionAffinity' in serviceSpec(find(manifests, 'Service', '-ops')))
+  })
+
   t.test('every selector finds the pods that are meant, and no others', async t => {
     for (const files of Object.values(CASES)) {
       const manifests = render({ files })
