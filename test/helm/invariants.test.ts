@@ -82,17 +82,6 @@ function testInvariants(): void {
     }
   })
 
-  t.test('clients come back to their pod where that is wanted, to any where not', async t => {
-    t.notOk('sessionAffinity' in serviceSpec(find(render({}), 'Service')))
-    const service = { sessionAffinity: 'ClientIP', sessionAffinitySeconds: 60 }
-    const manifests = render({ values: { service } })
-    t.match(serviceSpec(find(manifests, 'Service')), {
-      sessionAffinity: 'ClientIP',
-      sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } },
-    })
-    t.notOk('sessionAffinity' in serviceSpec(find(manifests, 'Service', '-ops')))
-  })
-
   t.test('every selector finds the pods that are meant, and no others', async t => {
     for (const files of Object.values(CASES)) {
       const manifests = render({ files })
@@ -186,44 +175,6 @@ function testInvariants(): void {
         )
     }
     t.equal(relayPod(render({ values: { preStopSeconds: 0 } })).container.lifecycle, undefined)
-  })
-
-  t.test('no load balancer cuts a pod off that still drains', async t => {
-    const delays = (text: string): readonly number[] =>
-      [...text.matchAll(/deregistration_delay\.timeout_seconds=(\d+)/g)].map(([, seconds]) => Number(seconds))
-    for (const [name, count] of Object.entries({ 'eks-pod-identity': 1, 'eks-irsa': 1, spot: 1, redis: 1 })) {
-      const manifests = render({ files: CASES[name] ?? [] })
-      const graceSeconds = relayPod(manifests).pod.terminationGracePeriodSeconds ?? Infinity
-      const found = delays(JSON.stringify(manifests))
-      t.equal(found.length, count, name)
-      for (const seconds of found) t.ok(seconds >= graceSeconds, `${name}: ${seconds} s, ${graceSeconds} s`)
-    }
-    const [alb = 0, nlb = 0] = delays(readFileSync('docs/operations.md', 'utf8'))
-    const graceSeconds = (preStopSeconds: number): number =>
-      relayPod(render({ values: { preStopSeconds } })).pod.terminationGracePeriodSeconds ?? Infinity
-    t.ok(alb >= graceSeconds(15), 'the ALB in docs/operations.md')
-    t.ok(nlb >= graceSeconds(180), 'the NLB in docs/operations.md')
-  })
-
-  t.test('behind a load balancer the relay knows its clients by their own address', async t => {
-    const alb = render({ files: CASES['eks-pod-identity'] ?? [] })
-    const { trustedProxies } = relayConfig(alb)
-    t.ok(Array.isArray(trustedProxies) && trustedProxies.length === 1)
-    const { ingress } = policySpec(find(alb, 'NetworkPolicy'))
-    t.strictSame(
-      ingress[1]?.from?.[1],
-      { ipBlock: { cidr: (trustedProxies as readonly string[])[0] } },
-      'it is where the health checks come from',
-    )
-    const nlb = render({ files: CASES['eks-irsa'] ?? [] })
-    t.match(relayConfig(nlb), { trustedProxies, proxyProtocol: true })
-    const annotations = find(nlb, 'Service').metadata.annotations ?? {}
-    t.equal(annotations['service.beta.kubernetes.io/aws-load-balancer-proxy-protocol'], '*')
-    t.notMatch(
-      Object.keys(annotations).join(),
-      'healthcheck-port',
-      'the header would come before a health check of the operations port',
-    )
   })
 
   t.test('on Spot nodes everything is over before the node is', async t => {

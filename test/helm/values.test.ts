@@ -64,6 +64,11 @@ const REFUSED: readonly (readonly [values: Readonly<Record<string, unknown>>, me
     /keda scales by sessions/,
   ],
   [{ keda: { enabled: true } }, /keda.prometheusAddress is empty/],
+  [
+    { tls: { existingSecret: 'tls' }, canary: { enabled: true } },
+    /canary.url is empty, but the relay speaks TLS/,
+  ],
+  [{ helmTest: { url: 'https://relay.example' } }, /helmTest.*url/s],
   [{ config: { opsPort: 8080 } }, /config.opsPort is 8080, must differ/],
   [{ ingress: { enabled: true } }, /ingress.hosts is empty/],
   [

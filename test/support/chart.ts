@@ -98,12 +98,15 @@ export interface RenderOptions {
   /** On top of the files. */
   readonly values?: Readonly<Record<string, unknown>>
   readonly kubeVersion?: string
+  /** Folder of another chart than that of the project. */
+  readonly chart?: string
 }
 
 export function tryRender({
   files = [],
   values: more = {},
   kubeVersion = NEWEST,
+  chart = CHART,
 }: RenderOptions): HelmResult {
   const folder = mkdtempSync(join(tmpdir(), 'relay-chart-'))
   try {
@@ -113,7 +116,7 @@ export function tryRender({
     return runHelm([
       'template',
       'relay',
-      CHART,
+      chart,
       '--namespace',
       'speech',
       '--kube-version',

@@ -59,6 +59,9 @@
 {{- fail "tls.existingSecret is set, but the header of config.proxyProtocol would have to come before TLS. Choose one." -}}
 {{- end -}}
 {{- end -}}
+{{- if and $v.canary.enabled (not $v.canary.url) (eq "wss" (include "transcribe-relay.scheme" .)) -}}
+{{- fail "canary.url is empty, but the relay speaks TLS, and the name of the Service is hardly in its certificate: the canary would fail for ever. Set it to the address that clients use." -}}
+{{- end -}}
 {{- if $v.emulator.enabled -}}
 {{- if $v.config.endpoint -}}
 {{- fail "config.endpoint is set, but emulator.enabled makes the relay use the emulator. Choose one." -}}

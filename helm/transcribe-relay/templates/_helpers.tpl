@@ -92,6 +92,22 @@ app.kubernetes.io/managed-by: {{ $.Release.Service }}
 {{- if or .Values.tls.existingSecret .Values.config.tlsCertFile -}}wss{{- else -}}ws{{- end -}}
 {{- end -}}
 
+{{/* The Service, as the chart's own clients reach it. */}}
+{{- define "transcribe-relay.serviceUrl" -}}
+{{- printf "%s://%s:%d/v1/stream" (include "transcribe-relay.scheme" .) (include "transcribe-relay.fullname" .) (int64 .Values.service.port) -}}
+{{- end -}}
+
+{{/* How clients speak to the Ingress: its TLS stands in its own field, or in annotations of the AWS Load Balancer Controller. */}}
+{{- define "transcribe-relay.ingressScheme" -}}
+{{- $tls := not (empty .Values.ingress.tls) -}}
+{{- range $key, $value := .Values.ingress.annotations -}}
+{{- if or (hasSuffix "/certificate-arn" $key) (and (hasSuffix "/listen-ports" $key) (contains "HTTPS" $value)) -}}
+{{- $tls = true -}}
+{{- end -}}
+{{- end -}}
+{{- if $tls -}}wss{{- else -}}ws{{- end -}}
+{{- end -}}
+
 {{/* Milliseconds for closing handshakes; the relay's own default if not set. */}}
 {{- define "transcribe-relay.clientCloseMs" -}}
 {{- int64 (default 16000 .Values.config.clientCloseTimeoutMs) -}}
