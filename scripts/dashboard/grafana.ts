@@ -49,7 +49,7 @@ function variables(): readonly object[] {
 
 /**
  * For all, `.*` also matches series without the label, as outside of Kubernetes. All jobs are those of relays alone: the
- * metrics of a process have the same names everywhere.
+ * metrics of a process have the same names everywhere. The canary of a relay has its job, so panels leave that out themselves.
  */
 function choice(name: string, query: string): object {
   return {

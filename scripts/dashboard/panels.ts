@@ -29,6 +29,8 @@ export interface Row {
 }
 
 const SELECT = 'namespace=~"$namespace", job=~"$job", pod=~"$pod"'
+/** Metrics of a process are those of the canary too, which has the same job; this leaves it out. */
+const OF_RELAYS = `and on (namespace, job, instance) transcribe_relay_build_info{${SELECT}}`
 const CANARY = 'namespace=~"$namespace"'
 const RATE = '[$__rate_interval]'
 const FAILED = 'class=~"server_error|upstream_error"'
@@ -317,23 +319,23 @@ export const ROWS: readonly Row[] = [
     title: 'Process',
     panels: [
       lines('Event-loop delay', 'Above 100 ms everything waits.', 's', 8, [
-        q(`max by (pod) (nodejs_eventloop_lag_p50_seconds{${SELECT}})`, 'p50 {{pod}}'),
-        q(`max by (pod) (nodejs_eventloop_lag_p99_seconds{${SELECT}})`, 'p99 {{pod}}'),
-        q(`max by (pod) (nodejs_eventloop_lag_max_seconds{${SELECT}})`, 'max {{pod}}'),
+        q(`max by (pod) (nodejs_eventloop_lag_p50_seconds{${SELECT}} ${OF_RELAYS})`, 'p50 {{pod}}'),
+        q(`max by (pod) (nodejs_eventloop_lag_p99_seconds{${SELECT}} ${OF_RELAYS})`, 'p99 {{pod}}'),
+        q(`max by (pod) (nodejs_eventloop_lag_max_seconds{${SELECT}} ${OF_RELAYS})`, 'max {{pod}}'),
       ]),
       lines('CPU', 'Cores in use; one event loop uses little more than one.', 'short', 8, [
-        q(`sum by (pod) (rate(process_cpu_seconds_total{${SELECT}}${RATE}))`, '{{pod}}'),
+        q(`sum by (pod) (rate(process_cpu_seconds_total{${SELECT}}${RATE}) ${OF_RELAYS})`, '{{pod}}'),
       ]),
-      lines('Garbage collection', 'Share of the time.', 'percentunit', 8, [
-        q(`sum by (kind) (rate(nodejs_gc_duration_seconds_sum{${SELECT}}${RATE}))`, '{{kind}}'),
+      lines('Garbage collection', 'Share of the time of an instance.', 'percentunit', 8, [
+        q(`sum by (pod) (rate(nodejs_gc_duration_seconds_sum{${SELECT}}${RATE}) ${OF_RELAYS})`, '{{pod}}'),
       ]),
       lines('Memory', 'Sockets and TLS are outside of the heap.', 'bytes', 12, [
-        q(`sum by (pod) (process_resident_memory_bytes{${SELECT}})`, 'resident {{pod}}'),
-        q(`sum by (pod) (nodejs_heap_size_used_bytes{${SELECT}})`, 'heap {{pod}}'),
-        q(`sum by (pod) (nodejs_external_memory_bytes{${SELECT}})`, 'external {{pod}}'),
+        q(`sum by (pod) (process_resident_memory_bytes{${SELECT}} ${OF_RELAYS})`, 'resident {{pod}}'),
+        q(`sum by (pod) (nodejs_heap_size_used_bytes{${SELECT}} ${OF_RELAYS})`, 'heap {{pod}}'),
+        q(`sum by (pod) (nodejs_external_memory_bytes{${SELECT}} ${OF_RELAYS})`, 'external {{pod}}'),
       ]),
       lines('File descriptors', 'In use, of those that there are. A session takes two.', 'percentunit', 12, [
-        q(`max by (pod) (process_open_fds{${SELECT}} / process_max_fds{${SELECT}})`, '{{pod}}'),
+        q(`max by (pod) (process_open_fds{${SELECT}} / process_max_fds{${SELECT}} ${OF_RELAYS})`, '{{pod}}'),
       ]),
       lines(
         'Load of the busiest',
@@ -359,7 +361,10 @@ export const ROWS: readonly Row[] = [
       lines('Ready and draining', 'Instances.', 'short', 8, [
         q(`sum(transcribe_relay_ready{${SELECT}})`, 'ready'),
         q(`sum(transcribe_relay_draining{${SELECT}})`, 'draining'),
-        q(`sum(changes(process_start_time_seconds{${SELECT}}[1h]))`, 'restarts in the last hour'),
+        q(
+          `sum(changes(process_start_time_seconds{${SELECT}}[1h]) ${OF_RELAYS})`,
+          'restarts in the last hour',
+        ),
       ]),
       lines('Ended by a shutdown', 'Sessions in the last hour: they reconnect elsewhere.', 'short', 8, [
         q(

@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { DASHBOARD_FILE } from '../../scripts/dashboard.ts'
 import { renderDashboard } from '../../scripts/dashboard/grafana.ts'
+import { CANARY_METRICS } from '../../src/metrics/canary.ts'
 import { findUnknown } from '../support/expressions.ts'
 import { fetchText } from '../support/metric-values.ts'
 import { startOperatedWorld } from '../support/operated-world.ts'
@@ -77,6 +78,14 @@ t.test('every metric, label and value exists, every variable is defined', async 
     for (const [, name = ''] of expr.matchAll(/\$(\w+)/g))
       t.ok(variables.includes(name), `${title}: $${name}`)
   }
+})
+
+t.test('what every process exposes is shown of relays alone, not of the canary beside them', async t => {
+  const ofProcesses = queries.filter(({ expr }) => /\b(?:process|nodejs)_/.test(expr))
+  t.ok(ofProcesses.length > 8)
+  for (const { title, expr } of ofProcesses)
+    t.match(expr, ' and on (namespace, job, instance) transcribe_relay_build_info{', title)
+  t.notOk('build_info' in CANARY_METRICS, 'which has no such metric')
 })
 
 t.test('OB-02 a real Prometheus has data for every panel, and takes every alert', async t => {

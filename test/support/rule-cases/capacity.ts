@@ -298,8 +298,31 @@ export const CAPACITY_CASES: Readonly<Record<string, AlertCases>> = {
         labels: { instance: 'a' },
         description: 'a is gone or does not run: nobody watches the relay from outside.',
       },
+      {
+        // Its pod is Pending, evicted or scaled away: nobody scrapes it any more, and the relay beside it is well.
+        series: {
+          'up{instance="relay"}': '1x40',
+          'up{instance="a"}': '1x5 stale',
+          'transcribe_relay_canary_success{instance="a"}': '1x5 stale',
+          'transcribe_relay_canary_last_run_timestamp_seconds{instance="a"}': '0+60x5 stale',
+        },
+        at: '20m',
+        labels: {},
+        description: 'The canary of relay is gone or does not run: nobody watches the relay from outside.',
+      },
     ],
     quiet: [
+      {
+        why: 'another pod has taken its place',
+        series: {
+          'up{instance="a"}': '1x5 stale',
+          'transcribe_relay_canary_success{instance="a"}': '1x5 stale',
+          'up{instance="b"}': '_x7 1x40',
+          'transcribe_relay_canary_success{instance="b"}': '_x7 1x40',
+          'transcribe_relay_canary_last_run_timestamp_seconds{instance="b"}': '_x7 420+60x40',
+        },
+        at: '40m',
+      },
       {
         why: 'it runs',
         series: {
