@@ -27,6 +27,7 @@ const TALK_BYTES = (BYTES_PER_SECOND_16K * TALK_MS) / 1000
 const BEFORE_BYTES = 2 * BYTES_PER_SECOND_16K
 const IDLE_SECONDS = 8
 const LOOK_INTERVAL_MS = 50
+const LAST_LINES = 20
 
 /** Where it hangs, if it does. */
 function say(step: string): void {
@@ -57,7 +58,13 @@ async function loseUpstream(world: World): Promise<Omit<NetworkGoneReport, 'clie
   const [started] = world.log.of('relay started')
   dropPort(Number(String(started?.['upstream']).split(':')[1]))
   const startedMs = performance.now()
+  let looks = 0
+  process.once('SIGTERM', () => {
+    say(`looked ${looks} times; the relay said last:\n${world.log.texts.slice(-LAST_LINES).join('')}`)
+    process.exit(1)
+  })
   while ((await world.scrape()).get('upstream_streams_active') !== 0) {
+    looks += 1
     await new Promise(resolve => setTimeout(resolve, LOOK_INTERVAL_MS))
   }
   const upstreamSeconds = (performance.now() - startedMs) / 1000
