@@ -38,10 +38,19 @@ function nft(...args: readonly string[]): void {
   execFileSync('nft', args, { stdio: ['ignore', 'ignore', 'inherit'] })
 }
 
-/** Both ways, without RST or ICMP. */
-function dropPort(port: number): void {
-  for (const side of ['sport', 'dport'])
-    nft('add', 'rule', 'inet', 'fault', 'input', 'tcp', side, `${port}`, 'drop')
+/**
+ * Both ways, without RST or ICMP. Of a connection both ports are named: others may have one of them, too, the one number
+ * that a process listens at excepted.
+ */
+function drop(port: number, peerPort?: number): void {
+  const pairs = [
+    ['sport', 'dport'],
+    ['dport', 'sport'],
+  ] as const
+  for (const [side, otherSide] of pairs) {
+    const other = peerPort === undefined ? [] : ['tcp', otherSide, `${peerPort}`]
+    nft('add', 'rule', 'inet', 'fault', 'input', 'tcp', side, `${port}`, ...other, 'drop')
+  }
 }
 
 async function loseUpstream(world: World): Promise<Omit<NetworkGoneReport, 'clientSeconds' | 'clientEnd'>> {
@@ -56,7 +65,7 @@ async function loseUpstream(world: World): Promise<Omit<NetworkGoneReport, 'clie
   await world.emulator.waitForStream(({ audioBytes }) => audioBytes >= BEFORE_BYTES)
   say('the upstream is lost')
   const [started] = world.log.of('relay started')
-  dropPort(Number(String(started?.['upstream']).split(':')[1]))
+  drop(Number(String(started?.['upstream']).split(':')[1]))
   const startedMs = performance.now()
   let looks = 0
   process.once('SIGTERM', () => {
@@ -82,7 +91,7 @@ async function loseClient(world: World): Promise<Pick<NetworkGoneReport, 'client
   raw.write(encodeFrame({ opcode: OPCODE.binary, payload: noise(0.1, 1) }))
   await world.emulator.waitForStream(({ audioBytes }) => audioBytes > 0)
   say('the client is lost')
-  dropPort(raw.tcp.localPort ?? 0)
+  drop(raw.tcp.localPort ?? 0, world.port)
   const startedMs = performance.now()
   const clientEnd = await world.log.waitFor('session ended')
   say('its session is over, too')
