@@ -55,6 +55,8 @@ interface Totals {
 }
 
 const MIN_HANDOVER_RETRY_MS = 1000
+/** However early a change is begun, it must not be put off until the service ends the stream. */
+const MAX_HANDOVER_RETRY_MS = 15_000
 /** The service gives up a stream without audio after 15 s; whatever it could say about the audio before is said by then. */
 const IDLE_MS = 10_000
 /** Longer than any word. Sent again after a park; every stream is billed for more than that. */
@@ -332,7 +334,7 @@ export class UpstreamLink implements StreamOwner {
     if (this.#stream !== null) {
       // The stream of the moment still takes audio: there is time for another try.
       const waitMs = Math.max(MIN_HANDOVER_RETRY_MS, this.#deps.limits.handoverLeadMs / 4)
-      this.#handover?.postpone(nowMs + waitMs)
+      this.#handover?.postpone(nowMs + Math.min(waitMs, MAX_HANDOVER_RETRY_MS))
       return
     }
     if (this.#opened === 0) return this.#owner.linkOnFailed(failure)

@@ -143,6 +143,18 @@ t.test(
   },
 )
 
+t.test('a change that is begun long before is tried again within seconds', async t => {
+  const harness = startSession('', { maxStreamMs: 200_000, handoverLeadMs: 160_000 }).opened()
+  speakThenFinal(harness, 39_900)
+  speak(harness, 100)
+  t.equal(harness.dialer.dials.length, 2)
+  harness.dial.fail(new RelayError('upstream_unavailable'))
+  speakThenFinal(harness, 14_800)
+  t.equal(harness.dialer.dials.length, 2)
+  speak(harness, 300)
+  t.equal(harness.dialer.dials.length, 3)
+})
+
 t.test('credentials that end are replaced before, and ones that cannot be replaced do no harm', async t => {
   const expiring = (harness: Harness, leftMs: number) => harness.clock.now() + leftMs
   const harness = startSession()
